@@ -1,0 +1,3 @@
+//! What the kernel and the host share.
+#![no_std]
+#![forbid(unsafe_code)]

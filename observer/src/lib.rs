@@ -1,0 +1,1 @@
+//! Socket, WebSocket and voice latency of a Linux host, measured in the kernel.

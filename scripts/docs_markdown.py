@@ -139,12 +139,6 @@ class _Blocks:
                 fence = None
             if not body.strip():
                 continue
-            line, comment = self._comments(number, line)
-            body = line[column:]
-            if not body.strip():
-                self._code(number)
-                continue
-
             previous = self.kind[number - 1] if number else "blank"
             if number and self.depth[number - 1] != depth and previous != "blank":
                 items = []
@@ -165,17 +159,26 @@ class _Blocks:
                 marked = True
             base = items[-1] if items else 0
             self.base[number], self.depth[number], self.content[number] = base, depth, body
-            loose = previous != "text" or marked
-            if indent - base >= 4 and loose and not (previous == "blank" and not body):
+            deep = indent - base >= 4
+            if deep and (previous != "text" or marked):
                 self._code(number)
-                self.kind[number] = "code"
                 continue
             opening = _FENCE.match(body)
-            if opening and indent - base <= 3:
+            if opening and not deep:
                 fence = (body[0], len(opening[1]), depth, base, number)
                 self._code(number)
                 continue
-            if _ATX.match(body):
+            comment = self._comments(number, len(line) - len(body))
+            body = self.masked[number][len(line) - len(body) :]
+            self.content[number] = body
+            if line.strip() and not body.strip() and not marked:
+                self._code(number)
+                continue
+            if deep:
+                # Too deep for a heading or a rule: the paragraph above goes on.
+                self.content[number] = " " + body
+                self.kind[number] = "text"
+            elif _ATX.match(body):
                 self.kind[number] = "heading"
             elif _BREAK.match(body) and not (previous == "text" and _SETEXT.match(body)):
                 self.kind[number] = "break"
@@ -200,9 +203,9 @@ class _Blocks:
         self.masked[number] = " " * len(self.lines[number])
         self.kind[number] = "code"
 
-    def _comments(self, number: int, line: str) -> tuple[str, bool]:
-        """Blanks the comments of a line; True if one goes on below."""
-        position = 0
+    def _comments(self, number: int, column: int) -> bool:
+        """Blanks the comments of a line whose content begins at column; True if one goes on below."""
+        line, position = self.masked[number], 0
         while True:
             start = _mask_code_spans(line).find("<!--", position)
             if start < 0 or line[:start].endswith("\\"):
@@ -212,7 +215,7 @@ class _Blocks:
                 line = line[:start] + " " * (end + 3 - start) + line[end + 3 :]
                 position = start
                 continue
-            alone = not line[:start].strip(" >")
+            alone = not line[column:start].strip()
             closes = False
             for later in self.lines[number + 1 :]:
                 if "-->" in later:
@@ -226,9 +229,9 @@ class _Blocks:
                 self.problems.append((number + 1, "HTML comment is never closed; the rest of the page is hidden: close it with -->"))
             line = line[:start] + " " * (len(line) - start)
             self.masked[number] = line
-            return line, True
+            return True
         self.masked[number] = line
-        return line, False
+        return False
 
 
 def _quotes(line: str) -> tuple[int, int]:
@@ -322,7 +325,7 @@ def _inline_links(page: Page, text: str, raw: str, line: int, labels: set[str]) 
                     # A link may hold an image, never the other way round: go on behind it.
                     index = end
                     continue
-                attempt = raw[index + 2 :].split(")")[0]
+                attempt = raw[index + 2 : index + 202].split(")")[0]
                 if re.search(r"\.\w+(#\S*)?\s|/", attempt) or attempt.rstrip().endswith(".md"):
                     page.problems.append((at(start), "(%s) is shown as text, not as a link: write a space as %%20 or put the path in <>" % attempt.strip()))
             elif following == "[":
@@ -331,8 +334,9 @@ def _inline_links(page: Page, text: str, raw: str, line: int, labels: set[str]) 
                     label = raw[index + 2 : close] or raw[start + 1 : index]
                     if not label.startswith("^") and _normal(label) not in labels:
                         page.problems.append((at(start), "reference [%s] is not defined: add a line `[%s]: path`" % (label, label)))
-                    index = close + 1
-                    continue
+                    else:
+                        index = close + 1
+                        continue
         index += 1
 
 
@@ -351,12 +355,15 @@ def _destination(raw: str, start: int) -> tuple[str | None, int]:
         written, index = match[0], match.end()
     else:
         begin, depth = index, 0
-        while index < len(raw) and not raw[index].isspace():
+        while index < len(raw) and raw[index] not in " \t\n":
             if raw[index] == "\\" and index + 1 < len(raw):
                 index += 2
                 continue
             if raw[index] == "(":
                 depth += 1
+                if depth > 32:
+                    # GitHub's limit too; without one a page of openings would be read again from each.
+                    return None, start
             elif raw[index] == ")":
                 if depth == 0:
                     break

@@ -8,10 +8,12 @@ import io
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 from pathlib import Path
 
 import check_docs_governance as governance
+import docs_markdown
 from check_docs_governance import DESIGNS, PLAN, ROADMAP, ROADMAP_LINE, SELF, TASKS, WORKFLOW
 
 PROSE = "\n".join("Line %d says something." % n for n in range(10)) + "\n"
@@ -154,6 +156,7 @@ class Links(Case):
 
     def test_undefined_and_doubled_references(self):
         self.assertEqual(self.page("[x][nope]\n"), ["1: reference [nope] is not defined: add a line `[nope]: path`"])
+        self.assertEqual(len(self.page("[x][nope](gone.md)\n")), 2)
         self.assertEqual(self.page("[x][]\n"), ["1: reference [x] is not defined: add a line `[x]: path`"])
         self.assertEqual(self.page("[a]: page.md\n[A]: page.md\n"), ["2: reference [A] is defined twice; only the first counts: remove one"])
 
@@ -203,6 +206,8 @@ class Links(Case):
             '<p align="center"><img alt="a > b"\n  src="gone.md"></p>\n',
             '<picture><source srcset="gone.md 2x"></picture>\n',
             "## [x](gone.md)\n",
+            "text\n    # [x](gone.md) is no heading\n",
+            "- <!-- hidden -->\n- [x](gone.md)\n",
         ):
             with self.subTest(text):
                 self.assertEqual(len(self.page(text)), 1)
@@ -223,6 +228,12 @@ class Links(Case):
 
     def test_slash_behind_a_file(self):
         self.assertEqual(self.page("[x](page.md/)\n"), ["1: link page.md/: docs/page.md is a file: drop the slash"])
+
+    def test_hostile_pages_end_in_seconds(self):
+        began = time.monotonic()
+        for text in ("[a](" * 20000, "[" * 50000, "[a][b]" * 5000, "`".join("x" * n for n in range(500)), "<!-- " * 20000, "<a " * 20000, ">" * 20000, "- " * 2000):
+            docs_markdown.parse(text)
+        self.assertLess(time.monotonic() - began, 20)
 
     def test_page_that_is_not_utf8(self):
         found = self.violations(files={"docs/page.md": b"# \xff\n"})
@@ -262,7 +273,7 @@ class Anchors(Case):
         self.assertEqual(self.page(text + "[x](#a-3)\n"), ["5: link #a-3: no anchor #a-3 in docs/page.md, nearest is #a-2"])
 
     def test_not_headings(self):
-        for text in ("#nospace", "```\n# gone\n```", "<!--\n# gone\n-->", "    # gone", "#######  gone", "- gone\n---", "| gone |\n---"):
+        for text in ("#nospace", "```\n# gone\n```", "<!--\n# gone\n-->", "    # gone", "#######  gone", "- gone\n---", "| gone |\n---", "text\n    # gone"):
             with self.subTest(text):
                 self.assertEqual(len(self.page("%s\n\n[x](#gone) [y](#nospace)\n" % text)), 2)
 

@@ -46,7 +46,13 @@ pub(crate) fn main(places: &Places) -> Result<ExitCode> {
         "{} holds no program: look at observer-ebpf/src/main.rs",
         path.display()
     );
-    println!("{}\n{} bytes, {} programs\n", path.display(), bytes.len(), programs.len());
+    println!(
+        "{}\n{} bytes, {} programs, and {} instructions in functions that they share\n",
+        path.display(),
+        bytes.len(),
+        programs.len(),
+        shared(&bytes)?
+    );
 
     let verified = if root_is_to_be_had() {
         let check = Check::ask(built.executable("observer", "bin")?)?;
@@ -100,6 +106,12 @@ fn programs(bytes: &[u8]) -> Result<Vec<Program>> {
     }
     programs.sort_by(|a, b| (&a.kind, &a.name).cmp(&(&b.kind, &b.name)));
     Ok(programs)
+}
+
+/// Instructions of `.text`: the loader appends to each program what it calls of them.
+fn shared(bytes: &[u8]) -> Result<u64> {
+    let file = object::File::parse(bytes).context("the object is no ELF file: build it again")?;
+    Ok(file.section_by_name(".text").map_or(0, |text| text.size() / INSTRUCTION))
 }
 
 #[cfg(test)]

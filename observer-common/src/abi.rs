@@ -1,0 +1,114 @@
+//! What the maps hold. Every struct is `repr(C)` without padding, so that its
+//! bytes are its value; every time is `CLOCK_MONOTONIC` in ns, 0 where it is not
+//! known; every address is in the form of [`Address`].
+
+pub mod loss;
+pub mod socket;
+
+use crate::{packet::Address, rtp::flow::Flow};
+
+/// Names of the maps in the object.
+pub mod map {
+    /// [`super::FlowKey`] → [`super::FlowEntry`], confirmed flows.
+    pub const FLOWS: &str = "FLOWS";
+    /// [`super::FlowKey`] → [`crate::rtp::probation::Candidate`], in probation; the only map that may evict.
+    pub const CANDIDATES: &str = "CANDIDATES";
+    /// Socket cookie → [`super::socket::Socket`].
+    pub const SOCKETS: &str = "SOCKETS";
+    /// Ring buffer of [`super::socket::Closed`].
+    pub const EVENTS: &str = "EVENTS";
+    /// Per CPU: [`super::loss::Count`] → how often.
+    pub const LEDGER: &str = "LEDGER";
+}
+
+/// Implements the byte conversions on the host; the kernel side has no use for them.
+macro_rules! abi {
+    ($(#[$meta:meta])* pub struct $name:ident $body:tt) => {
+        $(#[$meta])*
+        #[repr(C)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[cfg_attr(
+            not(target_arch = "bpf"),
+            derive(
+                zerocopy::FromBytes,
+                zerocopy::IntoBytes,
+                zerocopy::Immutable,
+                zerocopy::KnownLayout
+            )
+        )]
+        pub struct $name $body
+    };
+}
+use abi;
+
+/// [`FlowKey::direction`]: the observed process receives.
+pub const RECEIVE: u8 = 0;
+/// [`FlowKey::direction`]: the observed process transmits.
+pub const TRANSMIT: u8 = 1;
+
+abi! {
+    /// One voice flow of the host. The peer is part of it, because two calls on one
+    /// port may choose one SSRC.
+    #[derive(Hash)]
+    pub struct FlowKey {
+        /// Socket cookie.
+        pub cookie: u64,
+        /// Address of the far end: the socket's own if it is connected, else what the
+        /// packet says.
+        pub peer: Address,
+        /// Synchronisation source.
+        pub ssrc: u32,
+        /// Port of the far end.
+        pub peer_port: u16,
+        /// [`RECEIVE`] or [`TRANSMIT`].
+        pub direction: u8,
+        /// Zero.
+        pub reserved: u8,
+    }
+}
+
+const _: () = assert!(size_of::<FlowKey>() == 32);
+
+abi! {
+    /// The kernel's spin lock in a map value: it finds the lock by the name and
+    /// size of this type in the object's BTF.
+    pub struct bpf_spin_lock {
+        /// Owned by the kernel; reads as 0.
+        pub val: u32,
+    }
+}
+
+abi! {
+    /// What is kept of a flow. Under the lock every figure is exact, however many
+    /// CPUs carry the flow.
+    pub struct FlowEntry {
+        /// Held while [`FlowEntry::flow`] moves.
+        pub lock: bpf_spin_lock,
+        /// Zero.
+        pub reserved: [u8; 2],
+        /// Local port of the packet that confirmed the flow.
+        pub local_port: u16,
+        /// Local address of the packet that confirmed the flow.
+        pub local: Address,
+        /// The stream.
+        pub flow: Flow,
+    }
+}
+
+const _: () = assert!(size_of::<FlowEntry>() == 184);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use zerocopy::{FromBytes, IntoBytes};
+
+    #[test]
+    fn keys_and_entries_survive_the_trip_through_bytes() {
+        let bytes: std::vec::Vec<u8> = (0..184).collect();
+        let entry = FlowEntry::read_from_bytes(&bytes).unwrap();
+        assert_eq!(entry.as_bytes(), bytes);
+        let key = FlowKey::read_from_bytes(&bytes[..32]).unwrap();
+        assert_eq!(key.as_bytes(), &bytes[..32]);
+        assert_eq!(key.cookie, u64::from_ne_bytes([0, 1, 2, 3, 4, 5, 6, 7]));
+    }
+}

@@ -1,0 +1,93 @@
+//! The kernel's part of the ledger: what it could not count, and why.
+
+/// What one slot of the ledger counts, per CPU.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Count {
+    /// A confirmed flow found no room: its packets go uncounted.
+    FlowTableFull = 0,
+    /// A possible flow could not be taken into probation.
+    CandidateFailed = 1,
+    /// A TCP connection found no room: it goes unmeasured.
+    SocketTableFull = 2,
+    /// The ring had no room for a closed connection. It stays in its table, marked
+    /// closed, until the next reading, so this delays and does not lose.
+    RingFull = 3,
+    /// A packet ended before its headers did, or could not be read.
+    Truncated = 4,
+    /// A packet that is neither IPv4 nor IPv6.
+    NotIp = 5,
+    /// A fragment without a transport header.
+    Fragment = 6,
+    /// More IPv6 extension headers than are walked.
+    ExtensionHeaders = 7,
+    /// Segments of an offloaded datagram beyond the loop's cap.
+    SegmentCap = 8,
+    /// A packet without a socket.
+    NoSocket = 9,
+    /// `bpf_sock_ops_cb_flags_set` refused: the connection's end goes unseen.
+    CallbackRefused = 10,
+    /// Candidates taken into probation. Not a loss: evicted = inserted − removed − present.
+    CandidateInserted = 11,
+    /// Candidates that left probation as a flow. Not a loss.
+    CandidateRemoved = 12,
+    /// A diagnostic beyond the rate limit. Not a loss of measurement.
+    LogSuppressed = 13,
+}
+
+impl Count {
+    /// Every slot, in order.
+    pub const ALL: [Self; 14] = [
+        Self::FlowTableFull,
+        Self::CandidateFailed,
+        Self::SocketTableFull,
+        Self::RingFull,
+        Self::Truncated,
+        Self::NotIp,
+        Self::Fragment,
+        Self::ExtensionHeaders,
+        Self::SegmentCap,
+        Self::NoSocket,
+        Self::CallbackRefused,
+        Self::CandidateInserted,
+        Self::CandidateRemoved,
+        Self::LogSuppressed,
+    ];
+
+    /// Number of slots.
+    pub const SLOTS: usize = Self::ALL.len();
+
+    /// `stage` and `reason` of `observer.events.lost`; `None` for what is no loss.
+    #[must_use]
+    pub const fn labels(self) -> Option<(&'static str, &'static str)> {
+        Some(match self {
+            Self::FlowTableFull => ("voice", "table_full"),
+            Self::CandidateFailed => ("voice", "insert_failed"),
+            Self::SocketTableFull => ("tcp", "table_full"),
+            Self::Truncated => ("packet", "truncated"),
+            Self::NotIp => ("packet", "not_ip"),
+            Self::Fragment => ("packet", "fragment"),
+            Self::ExtensionHeaders => ("packet", "extension_headers"),
+            Self::SegmentCap => ("voice", "segment_cap"),
+            Self::NoSocket => ("packet", "no_socket"),
+            Self::CallbackRefused => ("tcp", "callback_refused"),
+            Self::RingFull => ("tcp", "ring_full"),
+            Self::CandidateInserted | Self::CandidateRemoved | Self::LogSuppressed => return None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Count;
+
+    #[test]
+    fn slots_are_dense_and_labels_distinct() {
+        for (slot, count) in Count::ALL.iter().enumerate() {
+            assert_eq!(*count as usize, slot);
+        }
+        let labels: std::vec::Vec<_> = Count::ALL.iter().filter_map(|c| c.labels()).collect();
+        let distinct: std::collections::HashSet<_> = labels.iter().collect();
+        assert_eq!(labels.len(), distinct.len());
+    }
+}

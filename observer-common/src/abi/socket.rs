@@ -1,0 +1,208 @@
+//! What is kept of a TCP connection.
+
+use super::abi;
+use crate::packet::Address;
+
+/// TCP states as the kernel numbers them (`include/net/tcp_states.h`).
+pub mod state {
+    /// `TCP_ESTABLISHED`.
+    pub const ESTABLISHED: u8 = 1;
+    /// `TCP_SYN_SENT`.
+    pub const SYN_SENT: u8 = 2;
+    /// `TCP_SYN_RECV`.
+    pub const SYN_RECV: u8 = 3;
+    /// `TCP_FIN_WAIT1`: this side sent its FIN first.
+    pub const FIN_WAIT1: u8 = 4;
+    /// `TCP_CLOSE`.
+    pub const CLOSE: u8 = 7;
+    /// `TCP_CLOSE_WAIT`: the far end sent its FIN first.
+    pub const CLOSE_WAIT: u8 = 8;
+    /// `TCP_LISTEN`.
+    pub const LISTEN: u8 = 10;
+    /// `TCP_NEW_SYN_RECV`: a request socket.
+    pub const NEW_SYN_RECV: u8 = 12;
+}
+
+/// [`Socket::role`]: not known, because the connection is older than the observer.
+pub const ROLE_UNKNOWN: u8 = 0;
+/// [`Socket::role`]: it connected.
+pub const ROLE_CLIENT: u8 = 1;
+/// [`Socket::role`]: it accepted.
+pub const ROLE_SERVER: u8 = 2;
+
+/// [`Socket::flags`]: known only from its packets, being older than the observer.
+pub const ADOPTED: u8 = 1;
+/// [`Socket::flags`]: this side sent its FIN first.
+pub const FIN_SENT: u8 = 2;
+/// [`Socket::flags`]: the far end sent its FIN first.
+pub const FIN_RECEIVED: u8 = 4;
+/// [`Socket::flags`]: an RST came in.
+pub const RESET_RECEIVED: u8 = 8;
+/// [`Socket::flags`]: the handshake was completed.
+pub const WAS_ESTABLISHED: u8 = 16;
+/// [`Socket::flags`]: the retransmission timer had run out on unacknowledged data.
+pub const RETRANSMITTING: u8 = 32;
+
+abi! {
+    /// One TCP connection, keyed by its socket cookie.
+    ///
+    /// The two hooks of one connection may run on two CPUs and each stores what the
+    /// kernel says at its moment, so a field can be one packet old until the next
+    /// packet; the figures of a closed connection are final.
+    pub struct Socket {
+        /// When the handshake began: connect, or the SYN that came in.
+        pub opened_ns: u64,
+        /// When it was established.
+        pub established_ns: u64,
+        /// When it was closed.
+        pub closed_ns: u64,
+        /// Payload received, in bytes, as the kernel counts it (RFC 4898
+        /// `tcpEStatsAppHCThruOctetsReceived`).
+        pub bytes_received: u64,
+        /// Payload acknowledged by the far end, in bytes (RFC 4898
+        /// `tcpEStatsAppHCThruOctetsAcked`).
+        pub bytes_acked: u64,
+        /// Local address.
+        pub local: Address,
+        /// Address of the far end.
+        pub remote: Address,
+        /// Smoothed round trip (RFC 6298) in 1/8 µs, as the kernel holds it.
+        pub srtt_q3_us: u32,
+        /// Smallest round trip of the kernel's window (five minutes by default), in µs.
+        pub min_rtt_us: u32,
+        /// Segments sent again.
+        pub retransmits: u32,
+        /// Local port.
+        pub local_port: u16,
+        /// Port of the far end.
+        pub remote_port: u16,
+        /// [`ROLE_CLIENT`], [`ROLE_SERVER`] or [`ROLE_UNKNOWN`].
+        pub role: u8,
+        /// One of [`state`].
+        pub state: u8,
+        /// [`ADOPTED`] and the other bits.
+        pub flags: u8,
+        /// Zero.
+        pub reserved: [u8; 5],
+    }
+}
+
+const _: () = assert!(size_of::<Socket>() == 96);
+
+abi! {
+    /// A connection that ended, with its final figures.
+    pub struct Closed {
+        /// Socket cookie.
+        pub cookie: u64,
+        /// The connection.
+        pub socket: Socket,
+    }
+}
+
+impl Socket {
+    /// A connection of which nothing is known.
+    pub const EMPTY: Self = Self {
+        opened_ns: 0,
+        established_ns: 0,
+        closed_ns: 0,
+        bytes_received: 0,
+        bytes_acked: 0,
+        local: [0; 4],
+        remote: [0; 4],
+        srtt_q3_us: 0,
+        min_rtt_us: 0,
+        retransmits: 0,
+        local_port: 0,
+        remote_port: 0,
+        role: ROLE_UNKNOWN,
+        state: 0,
+        flags: 0,
+        reserved: [0; 5],
+    };
+
+    /// How the connection ended, or `None` while it stands.
+    #[must_use]
+    pub fn close_reason(&self) -> Option<CloseReason> {
+        if self.state != state::CLOSE {
+            return None;
+        }
+        let has = |flag| self.flags & flag != 0;
+        Some(if !has(WAS_ESTABLISHED) && !has(ADOPTED) {
+            if has(RESET_RECEIVED) { CloseReason::Refused } else { CloseReason::ConnectTimeout }
+        } else if has(RESET_RECEIVED) {
+            CloseReason::ResetReceived
+        } else if has(RETRANSMITTING) {
+            CloseReason::Timeout
+        } else if has(FIN_SENT) {
+            CloseReason::FinSent
+        } else if has(FIN_RECEIVED) {
+            CloseReason::FinReceived
+        } else {
+            CloseReason::ResetSent
+        })
+    }
+}
+
+/// How a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CloseReason {
+    /// This side closed first.
+    FinSent,
+    /// The far end closed first.
+    FinReceived,
+    /// The far end reset it.
+    ResetReceived,
+    /// This side reset it, by abort or by closing with data unread.
+    ResetSent,
+    /// Retransmission ran out.
+    Timeout,
+    /// It was never established: the far end reset it.
+    Refused,
+    /// It was never established: nobody answered, or this side gave up.
+    ConnectTimeout,
+}
+
+impl CloseReason {
+    /// As a label.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::FinSent => "fin_sent",
+            Self::FinReceived => "fin_received",
+            Self::ResetReceived => "reset_received",
+            Self::ResetSent => "reset_sent",
+            Self::Timeout => "timeout",
+            Self::Refused => "refused",
+            Self::ConnectTimeout => "connect_timeout",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use zerocopy::{FromBytes, IntoBytes};
+
+    fn closed(flags: u8) -> Option<CloseReason> {
+        Socket { state: state::CLOSE, flags, ..Socket::EMPTY }.close_reason()
+    }
+
+    #[test]
+    fn close_reasons() {
+        assert_eq!(Socket::EMPTY.close_reason(), None);
+        assert_eq!(closed(0), Some(CloseReason::ConnectTimeout));
+        assert_eq!(closed(RESET_RECEIVED), Some(CloseReason::Refused));
+        assert_eq!(closed(WAS_ESTABLISHED), Some(CloseReason::ResetSent));
+        assert_eq!(closed(WAS_ESTABLISHED | FIN_SENT), Some(CloseReason::FinSent));
+        assert_eq!(closed(WAS_ESTABLISHED | FIN_RECEIVED), Some(CloseReason::FinReceived));
+        let reset = WAS_ESTABLISHED | FIN_SENT | RESET_RECEIVED;
+        assert_eq!(closed(reset), Some(CloseReason::ResetReceived));
+        assert_eq!(closed(ADOPTED | RETRANSMITTING), Some(CloseReason::Timeout));
+    }
+
+    #[test]
+    fn abi_round_trip() {
+        let bytes: std::vec::Vec<u8> = (0..104).collect();
+        assert_eq!(Closed::read_from_bytes(&bytes).unwrap().as_bytes(), bytes);
+    }
+}

@@ -1,0 +1,184 @@
+use super::*;
+use proptest::prelude::*;
+use std::collections::HashSet;
+use std::vec::Vec;
+
+const FRAME_NS: u64 = 20_000_000;
+
+fn packet(sequence: u16, timestamp: u32) -> Header {
+    Header { payload_type: 8, marker: false, sequence, timestamp, ssrc: 7 }
+}
+
+fn start(sequence: u16) -> Flow {
+    Flow::new(&Candidate::new(&packet(sequence, 0), 172, 0))
+}
+
+/// A flow that has seen `sequences`, 20 ms apart, each with its proper timestamp.
+fn follow(sequences: &[u16]) -> Flow {
+    let mut flow = start(sequences[0]);
+    for (index, sequence) in (1..).zip(&sequences[1..]) {
+        let ticks = 160 * u32::from(sequence.wrapping_sub(sequences[0]));
+        flow.advance(&packet(*sequence, ticks), 172, index * FRAME_NS);
+    }
+    flow
+}
+
+fn counts(flow: &Flow) -> (u64, u64, u64, u64, u64) {
+    (flow.packets, flow.expected(), flow.lost(), flow.duplicates, flow.reordered)
+}
+
+#[test]
+fn loss_burst_across_sequence_wrap() {
+    let flow = follow(&[65_533, 65_534, 3, 4]);
+    assert_eq!(counts(&flow), (4, 8, 4, 0, 0));
+}
+
+#[test]
+fn duplicates_make_up_for_no_loss() {
+    let flow = follow(&[1, 2, 2, 2, 4]);
+    assert_eq!(counts(&flow), (5, 4, 1, 2, 0));
+}
+
+#[test]
+fn a_late_packet_is_reordered_once_and_then_a_duplicate() {
+    let flow = follow(&[1, 2, 4, 3, 3]);
+    assert_eq!(counts(&flow), (5, 4, 0, 1, 1));
+}
+
+#[test]
+fn a_packet_from_before_the_first_widens_the_sequence() {
+    let flow = follow(&[0, 1, 65_535]);
+    assert_eq!(counts(&flow), (3, 3, 0, 0, 1));
+}
+
+#[test]
+fn the_window_remembers_to_max_misorder() {
+    let mut sequences: Vec<u16> = (0..=150).filter(|s| *s != 50).collect();
+    sequences.push(50);
+    assert_eq!(counts(&follow(&sequences)), (151, 151, 0, 0, 1));
+    sequences.push(50);
+    assert_eq!(counts(&follow(&sequences)), (152, 151, 0, 1, 1));
+}
+
+#[test]
+fn every_width_of_gap_leaves_the_window_right() {
+    for gap in 1..300 {
+        let mut flow = follow(&[1_000, 1_001, 1_001 + gap]);
+        let again = packet(1_001, 0);
+        flow.advance(&again, 172, 3 * FRAME_NS);
+        let behind = u64::from(gap <= MAX_MISORDER);
+        assert_eq!((flow.duplicates, flow.strays), (behind, 1 - behind), "gap {gap}");
+    }
+}
+
+#[test]
+fn a_jump_needs_two_in_a_row() {
+    let lone = follow(&[1, 2, 40_000, 3]);
+    assert_eq!((counts(&lone), lone.strays, lone.restarts), ((3, 3, 0, 0, 0), 1, 0));
+
+    let jump = follow(&[1, 2, 40_000, 40_001, 40_003]);
+    assert_eq!((counts(&jump), jump.strays, jump.restarts), ((5, 6, 1, 0, 0), 0, 1));
+}
+
+#[test]
+fn a_jump_that_comes_twice_is_no_restart() {
+    let flow = follow(&[1, 2, 40_000, 40_000, 3]);
+    assert_eq!((flow.packets, flow.strays, flow.lost()), (3, 2, 0));
+}
+
+#[test]
+fn even_arrival_has_no_jitter() {
+    let flow = follow(&(0..200).collect::<Vec<_>>());
+    assert_eq!((flow.jitter_ns(), flow.jitter_max_ns, flow.delta_max_ns), (0, 0, FRAME_NS));
+}
+
+/// 1 ms early and late in turn: every difference is 2 ms, and J tends to it.
+#[test]
+fn jitter_tends_to_the_mean_difference() {
+    let mut flow = start(0);
+    for index in 1..2_000_u64 {
+        let late = if index % 2 == 0 { 0 } else { 2_000_000 };
+        flow.advance(&packet(index as u16, index as u32 * 160), 172, index * FRAME_NS + late);
+    }
+    assert!(flow.jitter_ns().abs_diff(2_000_000) < 20, "{}", flow.jitter_ns());
+}
+
+#[test]
+fn a_change_of_payload_type_takes_its_clock_and_gives_no_sample() {
+    let mut flow = follow(&[0, 1, 2]);
+    let opus = |sequence, timestamp| Header { payload_type: 111, ..packet(sequence, timestamp) };
+    flow.advance(&opus(3, 1_000_000), 172, 3 * FRAME_NS);
+    assert_eq!((flow.clock_rate, flow.jitter_ns()), (48_000, 0));
+    flow.advance(&opus(4, 1_000_960), 172, 4 * FRAME_NS);
+    assert_eq!((flow.jitter_ns(), flow.jitter_samples), (0, 3));
+}
+
+#[test]
+fn a_timestamp_set_anew_is_not_an_hour_of_jitter() {
+    let mut flow = follow(&[0, 1, 2]);
+    flow.advance(&packet(3, 1 << 30), 172, 3 * FRAME_NS);
+    assert_eq!(flow.jitter_ns(), 0);
+}
+
+#[test]
+fn timestamps_wrap() {
+    let mut flow = Flow::new(&Candidate::new(&packet(0, u32::MAX - 79), 172, 0));
+    flow.advance(&packet(1, 80), 172, FRAME_NS);
+    assert_eq!((flow.jitter_ns(), flow.jitter_samples), (0, 1));
+}
+
+#[test]
+fn abi_round_trip() {
+    use zerocopy::{FromBytes, IntoBytes};
+    let flow = follow(&[1, 2, 4, 3]);
+    assert_eq!(Flow::read_from_bytes(flow.as_bytes()).unwrap(), flow);
+}
+
+proptest! {
+    /// Any order of a sequence with losses and repeats, as long as nothing strays
+    /// further than the window: counted as a set of numbers would count it.
+    #[test]
+    fn counts_equal_those_of_a_set(
+        first in any::<u16>(),
+        events in proptest::collection::vec((0_u16..30, any::<bool>()), 2..400),
+    ) {
+        let mut sequences = std::vec![first, first.wrapping_add(1)];
+        let mut top = 1_u16;
+        for (jitter, forward) in events {
+            if forward {
+                top += 1 + jitter % 3;
+                sequences.push(first.wrapping_add(top));
+            } else {
+                sequences.push(first.wrapping_add(top.saturating_sub(jitter)));
+            }
+        }
+        let flow = follow(&sequences);
+        let distinct: HashSet<u16> = sequences.iter().copied().collect();
+        let expected = u64::from(top) + 1;
+        prop_assert_eq!(flow.expected(), expected);
+        prop_assert_eq!(flow.lost(), expected - distinct.len() as u64);
+        prop_assert_eq!(flow.duplicates, (sequences.len() - distinct.len()) as u64);
+        prop_assert_eq!(flow.packets, sequences.len() as u64);
+        prop_assert_eq!(flow.strays, 0);
+    }
+
+    #[test]
+    fn no_packets_break_the_sums(
+        packets in proptest::collection::vec(any::<(u16, u32, u8, bool, u32)>(), 1..500),
+    ) {
+        let mut flow = start(0);
+        let mut now = 0;
+        for (sequence, timestamp, payload_type, marker, gap) in &packets {
+            now += u64::from(*gap);
+            let header = Header {
+                payload_type: payload_type & 0x7f,
+                marker: *marker,
+                ..packet(*sequence, *timestamp)
+            };
+            flow.advance(&header, 100, now);
+        }
+        prop_assert_eq!(flow.packets + flow.strays, packets.len() as u64 + 1);
+        prop_assert!(flow.packets - flow.duplicates <= flow.expected());
+        prop_assert!(flow.jitter_ns() <= MAX_TRANSIT_CHANGE_NS);
+    }
+}

@@ -1,0 +1,41 @@
+//! The maps. Their sizes are set at load time, from the configuration.
+
+use aya_ebpf::{
+    btf_maps::{HashMap, LruHashMap, PerCpuArray, RingBuf},
+    macros::btf_map,
+};
+use observer_common::{
+    abi::{
+        FlowEntry, FlowKey,
+        loss::Count,
+        socket::{Closed, Socket},
+    },
+    rtp::probation::Candidate,
+};
+
+/// Confirmed flows. Preallocated, and only user space removes: a living flow is
+/// never evicted.
+#[btf_map]
+pub(super) static FLOWS: HashMap<FlowKey, FlowEntry, 65536> = HashMap::new();
+
+/// Flows in probation. An LRU map evicts without a sign, so nothing that counts
+/// lives here.
+#[btf_map]
+pub(super) static CANDIDATES: LruHashMap<FlowKey, Candidate, 16384> = LruHashMap::new();
+
+/// Where a [`FlowEntry`] is put together: it is too large for the stack. Of words,
+/// because a per-CPU map may have no lock in it.
+#[btf_map]
+pub(super) static SCRATCH: PerCpuArray<[u64; size_of::<FlowEntry>() / 8], 1> = PerCpuArray::new();
+
+/// TCP connections by socket cookie.
+#[btf_map]
+pub(super) static SOCKETS: HashMap<u64, Socket, 65536> = HashMap::new();
+
+/// Connections that ended.
+#[btf_map]
+pub(super) static EVENTS: RingBuf<Closed, 1048576> = RingBuf::new();
+
+/// What went uncounted.
+#[btf_map]
+pub(super) static LEDGER: PerCpuArray<u64, { Count::SLOTS }> = PerCpuArray::new();

@@ -1,0 +1,168 @@
+//! A packet at the socket: how it is read, and who looks at it.
+
+use core::{arch::asm, mem::MaybeUninit};
+
+use aya_ebpf::{
+    bindings::{__sk_buff, bpf_sock},
+    helpers::{bpf_get_socket_cookie, bpf_skb_load_bytes},
+    programs::SkBuffContext,
+};
+use observer_common::{
+    abi::loss::Count,
+    bytes::Bytes,
+    packet::{Ip, TCP, UDP},
+};
+
+use super::{ledger, stream, voice};
+
+/// Offsets up to here are tried by direct access. Everything that is read of a
+/// packet without options lies below, and the verifier wants a bound.
+const DIRECT: u32 = 96;
+
+/// `AF_INET6`.
+pub(super) const INET6: u32 = 10;
+
+/// Loads 4 bytes at a constant offset from a pointer of the kernel's own. In
+/// assembly, because a compiler that shares an address between two loads has done
+/// arithmetic on it, and the verifier forbids that for sockets and contexts.
+///
+/// # Safety
+/// The verifier proves the load, or refuses the program.
+#[inline(always)]
+pub(super) unsafe fn load_u32<const OFFSET: usize, T>(pointer: *const T) -> u32 {
+    let value: u64;
+    // SAFETY: the caller's.
+    unsafe {
+        asm!(
+            "{value} = *(u32 *)({pointer} + {offset})",
+            value = out(reg) value,
+            pointer = in(reg) pointer,
+            offset = const OFFSET,
+            options(nostack, preserves_flags, pure, readonly),
+        );
+    }
+    value as u32
+}
+
+/// A field of 4 bytes of a socket or context.
+macro_rules! field {
+    ($pointer:expr, $type:ty, $field:ident) => {
+        $crate::kernel::skb::load_u32::<{ core::mem::offset_of!($type, $field) }, _>($pointer)
+    };
+}
+pub(super) use field;
+
+/// A field of 16 bytes: an IPv6 address.
+macro_rules! address {
+    ($pointer:expr, $type:ty, $field:ident) => {{
+        const AT: usize = core::mem::offset_of!($type, $field);
+        [
+            $crate::kernel::skb::load_u32::<AT, _>($pointer),
+            $crate::kernel::skb::load_u32::<{ AT + 4 }, _>($pointer),
+            $crate::kernel::skb::load_u32::<{ AT + 8 }, _>($pointer),
+            $crate::kernel::skb::load_u32::<{ AT + 12 }, _>($pointer),
+        ]
+    }};
+}
+pub(super) use address;
+
+/// The packet of one run of a `cgroup_skb` program.
+pub(super) struct Skb<'a> {
+    /// For the helpers that want a context.
+    pub(super) ctx: &'a SkBuffContext,
+    skb: *mut __sk_buff,
+    start: usize,
+    end: usize,
+    length: u32,
+}
+
+impl<'a> Skb<'a> {
+    #[inline(always)]
+    fn new(ctx: &'a SkBuffContext) -> Self {
+        let skb = ctx.skb.skb;
+        // SAFETY: the kernel hands every run a valid context.
+        let (start, end, length) = unsafe { ((*skb).data, (*skb).data_end, (*skb).len) };
+        Self { ctx, skb, start: start as usize, end: end as usize, length }
+    }
+
+    /// The socket's cookie: one number for its whole life, in every namespace.
+    #[inline(always)]
+    pub(super) fn cookie(&self) -> u64 {
+        // SAFETY: the context is valid.
+        unsafe { bpf_get_socket_cookie(self.skb.cast()) }
+    }
+
+    /// The socket, if the packet has one.
+    #[inline(always)]
+    pub(super) fn socket(&self) -> Option<*mut bpf_sock> {
+        // SAFETY: the context is valid.
+        let socket = unsafe { (*self.skb).__bindgen_anon_2.sk };
+        (!socket.is_null()).then_some(socket)
+    }
+
+    /// Segments of an offloaded datagram and the size of each; `(1, 0)` for one
+    /// that is a single packet.
+    #[inline(always)]
+    pub(super) fn segments(&self) -> (u32, u32) {
+        // SAFETY: the context is valid.
+        let (size, count) = unsafe {
+            (field!(self.skb, __sk_buff, gso_size), field!(self.skb, __sk_buff, gso_segs))
+        };
+        if size == 0 || count <= 1 { (1, 0) } else { (count, size) }
+    }
+}
+
+impl Bytes for Skb<'_> {
+    #[inline(always)]
+    fn length(&self) -> u32 {
+        self.length
+    }
+
+    /// Directly where the packet is linear, which costs next to nothing, else by
+    /// the helper, which costs half a map look-up.
+    #[inline(always)]
+    fn words<const N: usize>(&self, offset: u32) -> Option<[u32; N]> {
+        let mut words = MaybeUninit::<[u32; N]>::uninit();
+        let to = words.as_mut_ptr().cast::<u32>();
+        let from = self.start + offset as usize;
+        if offset <= DIRECT && from + N * 4 <= self.end {
+            for at in 0..N {
+                // SAFETY: the verifier proves from the comparison above that the words
+                // lie in the packet, and there is room for them.
+                unsafe { to.add(at).write(load_u32::<0, _>((from + at * 4) as *const u8)) };
+            }
+        } else {
+            // SAFETY: the helper fills exactly N words, or fails.
+            let failed = unsafe {
+                bpf_skb_load_bytes(self.skb.cast(), offset, to.cast(), N as u32 * 4)
+            };
+            if failed != 0 {
+                return None;
+            }
+        }
+        // SAFETY: all N are written.
+        Some(unsafe { words.assume_init() })
+    }
+}
+
+/// Looks at one packet.
+#[inline(always)]
+pub(super) fn observe<const DIRECTION: u8>(ctx: &SkBuffContext) {
+    let skb = Skb::new(ctx);
+    match Ip::parse(&skb) {
+        Ok(ip) if ip.protocol == UDP => voice::observe::<DIRECTION>(&skb, &ip),
+        Ok(ip) if ip.protocol == TCP => stream::observe::<DIRECTION>(&skb, &ip),
+        Ok(_) => {}
+        Err(why) => ledger::count_unparsed(why),
+    }
+}
+
+/// The socket of a packet whose protocol asks for one.
+#[inline(always)]
+pub(super) fn socket_or_count(skb: &Skb<'_>) -> Option<*mut bpf_sock> {
+    let socket = skb.socket();
+    if socket.is_none() {
+        ledger::count(Count::NoSocket);
+    }
+    socket
+}

@@ -1,0 +1,3 @@
+//! Where measurements come from.
+
+pub mod ebpf;

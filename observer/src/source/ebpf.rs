@@ -1,0 +1,13 @@
+//! The kernel: loading the programs, attaching them, reading their maps.
+
+pub mod cgroup;
+
+pub mod privilege;
+
+pub mod probe;
+
+pub mod table;
+
+pub mod load;
+
+pub mod read;

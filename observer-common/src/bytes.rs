@@ -12,6 +12,21 @@ pub trait Bytes {
     /// The `N` words at `offset` bytes; `None` when the packet ends before them or
     /// when they cannot be reached.
     fn words<const N: usize>(&self, offset: u32) -> Option<[u32; N]>;
+
+    /// As [`Bytes::words`], for headers that nearly every packet has near its start:
+    /// there may be a faster way to them.
+    #[inline(always)]
+    fn head<const N: usize>(&self, offset: u32) -> Option<[u32; N]> {
+        self.words(offset)
+    }
+
+    /// The same offset, of which the eBPF verifier knows nothing any more. It follows
+    /// each path to here by the offsets it can tell apart; a bound read again from
+    /// memory makes them one.
+    #[inline(always)]
+    fn forget(&self, offset: u32) -> u32 {
+        offset
+    }
 }
 
 impl Bytes for &[u8] {

@@ -60,12 +60,14 @@ impl Ip {
     /// [`Unparsed`] when there is no transport header to be found.
     #[inline(always)]
     pub fn parse<B: Bytes>(packet: &B) -> Result<Self, Unparsed> {
-        let header = packet.words::<5>(0).ok_or(Unparsed::Truncated)?;
-        match u32::from_be(header[0]) >> 28 {
-            4 => Self::parse_v4(&header),
-            6 => Self::parse_v6(packet),
-            _ => Err(Unparsed::NotIp),
-        }
+        let header = packet.head::<5>(0).ok_or(Unparsed::Truncated)?;
+        let mut ip = match u32::from_be(header[0]) >> 28 {
+            4 => Self::parse_v4(&header)?,
+            6 => Self::parse_v6(packet, &header)?,
+            _ => return Err(Unparsed::NotIp),
+        };
+        ip.transport = packet.forget(ip.transport);
+        Ok(ip)
     }
 
     /// RFC 791 section 3.1.
@@ -89,9 +91,9 @@ impl Ip {
 
     /// RFC 8200 sections 3 and 4.
     #[inline(always)]
-    fn parse_v6<B: Bytes>(packet: &B) -> Result<Self, Unparsed> {
-        let header = packet.words::<10>(0).ok_or(Unparsed::Truncated)?;
-        let [_, next, s0, s1, s2, s3, d0, d1, d2, d3] = header;
+    fn parse_v6<B: Bytes>(packet: &B, header: &[u32; 5]) -> Result<Self, Unparsed> {
+        let [_, next, s0, s1, s2] = *header;
+        let [s3, d0, d1, d2, d3] = packet.head(20).ok_or(Unparsed::Truncated)?;
         let ip = Self {
             source: [s0, s1, s2, s3],
             destination: [d0, d1, d2, d3],

@@ -52,6 +52,16 @@ impl Candidate {
         }
     }
 
+    /// Puts a later packet in this one's place.
+    #[inline(always)]
+    pub const fn replace(&mut self, header: &Header, length: u32, now_ns: u64) {
+        self.time_ns = now_ns;
+        self.timestamp = header.timestamp;
+        self.length = length;
+        self.sequence = header.sequence;
+        self.payload_type = header.payload_type;
+    }
+
     /// Whether `next` proves that this packet and itself begin a flow.
     #[inline(always)]
     #[must_use]

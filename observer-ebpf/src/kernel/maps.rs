@@ -23,11 +23,6 @@ pub(super) static FLOWS: HashMap<FlowKey, FlowEntry, 65536> = HashMap::new();
 #[btf_map]
 pub(super) static CANDIDATES: LruHashMap<FlowKey, Candidate, 16384> = LruHashMap::new();
 
-/// Where a [`FlowEntry`] is put together: it is too large for the stack. Of words,
-/// because a per-CPU map may have no lock in it.
-#[btf_map]
-pub(super) static SCRATCH: PerCpuArray<[u64; size_of::<FlowEntry>() / 8], 1> = PerCpuArray::new();
-
 /// TCP connections by socket cookie.
 #[btf_map]
 pub(super) static SOCKETS: HashMap<u64, Socket, 65536> = HashMap::new();

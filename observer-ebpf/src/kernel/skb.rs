@@ -118,30 +118,55 @@ impl Bytes for Skb<'_> {
         self.length
     }
 
-    /// Directly where the packet is linear, which costs next to nothing, else by
-    /// the helper, which costs half a map look-up.
+    /// By the helper, which costs half a map look-up, and is one path.
     #[inline(always)]
     fn words<const N: usize>(&self, offset: u32) -> Option<[u32; N]> {
         let mut words = MaybeUninit::<[u32; N]>::uninit();
-        let to = words.as_mut_ptr().cast::<u32>();
-        let from = self.start + offset as usize;
-        if offset <= DIRECT && from + N * 4 <= self.end {
-            for at in 0..N {
-                // SAFETY: the verifier proves from the comparison above that the words
-                // lie in the packet, and there is room for them.
-                unsafe { to.add(at).write(load_u32::<0, _>((from + at * 4) as *const u8)) };
-            }
-        } else {
-            // SAFETY: the helper fills exactly N words, or fails.
-            let failed = unsafe {
-                bpf_skb_load_bytes(self.skb.cast(), offset, to.cast(), N as u32 * 4)
-            };
-            if failed != 0 {
-                return None;
-            }
+        // SAFETY: the helper fills exactly N words, or fails.
+        unsafe {
+            let failed = bpf_skb_load_bytes(
+                self.skb.cast(),
+                offset,
+                words.as_mut_ptr().cast(),
+                N as u32 * 4,
+            );
+            (failed == 0).then(|| words.assume_init())
         }
-        // SAFETY: all N are written.
-        Some(unsafe { words.assume_init() })
+    }
+
+    /// Directly where the packet is linear, which costs next to nothing.
+    #[inline(always)]
+    fn head<const N: usize>(&self, offset: u32) -> Option<[u32; N]> {
+        let from = self.start + offset as usize;
+        if offset > DIRECT || from + N * 4 > self.end {
+            return self.words(offset);
+        }
+        let mut words = [0; N];
+        for (at, word) in words.iter_mut().enumerate() {
+            // SAFETY: the verifier proves from the comparison above that the words lie
+            // in the packet.
+            *word = unsafe { load_u32::<0, _>((from + at * 4) as *const u8) };
+        }
+        Some(words)
+    }
+
+    /// The verifier follows values that are spilled to aligned slots of the stack;
+    /// what lies across the second half of one it forgets, on every kernel.
+    #[inline(always)]
+    fn forget(&self, offset: u32) -> u32 {
+        #[repr(C, align(8))]
+        struct Slot {
+            aligned: MaybeUninit<u32>,
+            forgotten: MaybeUninit<u32>,
+        }
+        let mut slot =
+            Slot { aligned: MaybeUninit::uninit(), forgotten: MaybeUninit::uninit() };
+        let _ = &slot.aligned;
+        // SAFETY: it is read as it was written.
+        unsafe {
+            (&raw mut slot.forgotten).cast::<u32>().write_volatile(offset);
+            (&raw const slot.forgotten).cast::<u32>().read_volatile()
+        }
     }
 }
 

@@ -15,13 +15,13 @@ use observer_common::{
 
 use super::{
     ledger,
-    maps::{CANDIDATES, FLOWS, SCRATCH},
+    maps::{CANDIDATES, FLOWS},
     skb::{Skb, address, field, socket_or_count},
 };
 
 /// Most segments of one datagram: `UDP_MAX_SEGMENTS`, 64 before kernel 6.9 and 128
 /// since (`include/linux/udp.h`).
-const MAX_SEGMENTS: u32 = 2;
+const MAX_SEGMENTS: u32 = 128;
 
 /// `-EEXIST`.
 const EXISTS: i32 = -17;
@@ -88,7 +88,7 @@ struct Packet {
 /// Looks at one datagram, which may hold many segments.
 #[inline(always)]
 pub(super) fn observe<const DIRECTION: u8>(skb: &Skb<'_>, ip: &Ip) {
-    let Some([ports, sum, first, timestamp, ssrc]) = skb.words(ip.transport) else {
+    let Some([ports, sum, first, timestamp, ssrc]) = skb.head(ip.transport) else {
         return; // shorter than any RTP packet
     };
     let Some(header) = Header::parse([first, timestamp, ssrc]) else { return };
@@ -119,6 +119,7 @@ pub(super) fn observe<const DIRECTION: u8>(skb: &Skb<'_>, ip: &Ip) {
     if count == 1 {
         return;
     }
+    let (payload, length, size) = (skb.forget(payload), skb.forget(length), skb.forget(size));
     let mut offset = 0;
     for _ in 1..MAX_SEGMENTS {
         offset += size;
@@ -142,14 +143,22 @@ pub(super) fn observe<const DIRECTION: u8>(skb: &Skb<'_>, ip: &Ip) {
 /// each path that leads to a segment.
 #[inline(never)]
 fn advance(ctx: &SkBuffContext, packet: &Packet) {
-    if !advance_flow(packet) {
-        probe(ctx, packet);
+    if !advance_flow(packet) && probe(packet) {
+        announce(ctx, packet.key.ssrc);
+        advance_flow(packet);
     }
 }
 
-#[inline(always)]
+/// A frame of its own, for the stack of all frames together is 512 bytes.
+#[inline(never)]
+fn announce(ctx: &SkBuffContext, ssrc: u32) {
+    debug!(ctx, "voice flow began: ssrc {}", ssrc);
+}
+
+/// False when there is no flow for the packet.
+#[inline(never)]
 fn advance_flow(packet: &Packet) -> bool {
-    let Some(entry) = FLOWS.get_ptr_mut(packet.key) else { return false };
+    let Some(entry) = FLOWS.get_ptr_mut(&packet.key) else { return false };
     // SAFETY: the entry is never freed, for the map is preallocated; only the
     // holder of its lock moves the flow.
     unsafe {
@@ -161,50 +170,44 @@ fn advance_flow(packet: &Packet) -> bool {
     true
 }
 
-/// A packet without a flow: does it follow the one that is in probation?
+/// A packet without a flow: does it follow the one in probation? Then that one is a
+/// flow, and this packet is its second.
 #[inline(always)]
-fn probe(ctx: &SkBuffContext, packet: &Packet) {
-    let next = Candidate::new(&packet.header, packet.length, packet.now);
-    let Some(candidate) = CANDIDATES.get_ptr_mut(packet.key) else {
-        match CANDIDATES.insert(packet.key, next, u64::from(BPF_ANY)) {
+fn probe(packet: &Packet) -> bool {
+    let Some(candidate) = CANDIDATES.get_ptr_mut(&packet.key) else {
+        let next = Candidate::new(&packet.header, packet.length, packet.now);
+        match CANDIDATES.insert(&packet.key, &next, u64::from(BPF_ANY)) {
             Ok(()) => ledger::count(Count::CandidateInserted),
             Err(_) => ledger::count(Count::CandidateFailed),
         }
-        return;
+        return false;
     };
     // SAFETY: the entry is valid until this run ends. Two CPUs may race for it: then
     // one packet is not counted, before there is a flow to count it for.
     let candidate = unsafe { &mut *candidate };
-    if candidate.is_confirmed_by(&packet.header) {
-        begin(ctx, packet, candidate);
-    } else {
-        *candidate = next;
+    if !candidate.is_confirmed_by(&packet.header) {
+        candidate.replace(&packet.header, packet.length, packet.now);
+        return false;
     }
-}
-
-#[inline(always)]
-fn begin(ctx: &SkBuffContext, packet: &Packet, first: &Candidate) {
-    let Some(scratch) = SCRATCH.get_ptr_mut(0) else { return };
-    // SAFETY: the scratch is this CPU's, as large as an entry and aligned to it.
-    let entry = unsafe { &mut *scratch.cast::<FlowEntry>() };
-    entry.lock = Lock { val: 0 };
-    entry.reserved = [0; 2];
-    entry.local_port = packet.local_port;
-    entry.local = packet.local;
-    entry.flow = first.flow();
-    entry.flow.advance(&packet.header, packet.length, packet.now);
-    match FLOWS.insert(packet.key, &*entry, u64::from(BPF_NOEXIST)) {
+    let entry = FlowEntry {
+        lock: Lock { val: 0 },
+        reserved: [0; 2],
+        local_port: packet.local_port,
+        local: packet.local,
+        flow: candidate.flow(),
+    };
+    match FLOWS.insert(&packet.key, &entry, u64::from(BPF_NOEXIST)) {
         Ok(()) => {
-            if CANDIDATES.remove(packet.key).is_ok() {
+            if CANDIDATES.remove(&packet.key).is_ok() {
                 ledger::count(Count::CandidateRemoved);
             }
-            let FlowKey { ssrc, direction, .. } = packet.key;
-            debug!(ctx, "voice flow began: ssrc {}, direction {}", ssrc, direction);
+            true
         }
         // Another CPU was first: this packet is one more of its flow.
-        Err(EXISTS) => {
-            advance_flow(packet);
+        Err(EXISTS) => true,
+        Err(_) => {
+            ledger::count(Count::FlowTableFull);
+            false
         }
-        Err(_) => ledger::count(Count::FlowTableFull),
     }
 }

@@ -5,13 +5,17 @@
 pub mod loss;
 pub mod socket;
 
-use crate::{packet::Address, rtp::flow::Flow};
+use crate::{
+    packet::Address,
+    rtp::{Header, flow::Flow},
+};
 
 /// Names of the maps in the object.
 pub mod map {
     /// [`super::FlowKey`] → [`super::FlowEntry`], confirmed flows.
     pub const FLOWS: &str = "FLOWS";
-    /// [`super::FlowKey`] → [`crate::rtp::probation::Candidate`], in probation; the only map that may evict.
+    /// [`super::FlowKey`] → [`super::Candidate`], in probation; the only map that may
+    /// evict.
     pub const CANDIDATES: &str = "CANDIDATES";
     /// Socket cookie → [`super::socket::Socket`].
     pub const SOCKETS: &str = "SOCKETS";
@@ -96,6 +100,40 @@ abi! {
 }
 
 const _: () = assert!(size_of::<FlowEntry>() == 184);
+
+abi! {
+    /// A flow in probation: the image of the [`FlowEntry`] it may become, for a map
+    /// of a type that can have no locks.
+    pub struct Candidate {
+        /// Where the lock will be: zero.
+        pub lock: u32,
+        /// Zero.
+        pub reserved: [u8; 2],
+        /// As in [`FlowEntry`].
+        pub local_port: u16,
+        /// As in [`FlowEntry`].
+        pub local: Address,
+        /// Of one packet.
+        pub flow: Flow,
+    }
+}
+
+const _: () = assert!(size_of::<Candidate>() == size_of::<FlowEntry>());
+
+impl Candidate {
+    /// What is put into the map, to be filled in there.
+    pub const EMPTY: Self = Self {
+        lock: 0,
+        reserved: [0; 2],
+        local_port: 0,
+        local: [0; 4],
+        flow: Flow::new(
+            &Header { payload_type: 0, marker: false, sequence: 0, timestamp: 0, ssrc: 0 },
+            0,
+            0,
+        ),
+    };
+}
 
 #[cfg(test)]
 mod tests {

@@ -49,6 +49,14 @@ impl Header {
     }
 }
 
+/// Whether the first word of a payload is of RTP or RTCP: version 2 (RFC 7983
+/// section 7).
+#[inline(always)]
+#[must_use]
+pub const fn may_be_rtp(first: u32) -> bool {
+    u32::from_be(first) >> 30 == 2
+}
+
 /// Whether the packets of a payload type are comfort noise.
 #[inline(always)]
 #[must_use]

@@ -66,7 +66,8 @@ fn ipv6_fragments_and_endless_extensions_are_told_apart() {
     let later = v6(Extension::FRAGMENT, &[UDP, 0, 0, 9, 0, 0, 0, 9]);
     assert_eq!(Ip::parse(&later.as_slice()), Err(Unparsed::Fragment));
 
-    let endless = v6(Extension::DESTINATION, &[Extension::DESTINATION, 0, 0, 0, 0, 0, 0, 0].repeat(9));
+    let endless =
+        v6(Extension::DESTINATION, &[Extension::DESTINATION, 0, 0, 0, 0, 0, 0, 0].repeat(9));
     assert_eq!(Ip::parse(&endless.as_slice()), Err(Unparsed::ExtensionHeaders));
     let cut = v6(Extension::DESTINATION, &[Extension::DESTINATION, 0, 0, 0, 0, 0, 0, 0]);
     assert_eq!(Ip::parse(&cut.as_slice()), Err(Unparsed::Truncated));

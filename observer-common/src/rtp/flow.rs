@@ -1,6 +1,6 @@
 //! One RTP stream: what came, what is missing, how evenly it came.
 
-use super::{Header, clock_rate, is_comfort_noise, probation::Candidate};
+use super::{Header, clock_rate, is_comfort_noise};
 
 /// A step forward of fewer sequence numbers than this is loss, of more a jump
 /// (RFC 3550 appendix A.1).
@@ -81,19 +81,20 @@ pub struct Flow {
 const _: () = assert!(size_of::<Flow>() == 160);
 
 impl Flow {
-    /// The flow whose first packet was held in probation.
+    /// A flow of one packet of `length` bytes that arrived at `now_ns`.
     #[inline(always)]
-    pub(super) const fn new(first: &Candidate) -> Self {
+    #[must_use]
+    pub const fn new(first: &Header, length: u32, now_ns: u64) -> Self {
         let base = (1 << 16) | first.sequence as u64;
         Self {
             packets: 1,
-            bytes: first.length as u64,
+            bytes: length as u64,
             duplicates: 0,
             reordered: 0,
             strays: 0,
             expected_before: 0,
-            first_ns: first.time_ns,
-            last_ns: first.time_ns,
+            first_ns: now_ns,
+            last_ns: now_ns,
             base,
             highest: base,
             window: [1, 0],

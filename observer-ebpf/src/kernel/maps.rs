@@ -4,13 +4,10 @@ use aya_ebpf::{
     btf_maps::{HashMap, LruHashMap, PerCpuArray, RingBuf},
     macros::btf_map,
 };
-use observer_common::{
-    abi::{
-        FlowEntry, FlowKey,
-        loss::Count,
-        socket::{Closed, Socket},
-    },
-    rtp::probation::Candidate,
+use observer_common::abi::{
+    Candidate, FlowEntry, FlowKey,
+    loss::Count,
+    socket::{Closed, Socket},
 };
 
 /// Confirmed flows. Preallocated, and only user space removes: a living flow is

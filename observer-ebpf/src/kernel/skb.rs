@@ -78,7 +78,7 @@ pub(super) struct Skb<'a> {
 
 impl<'a> Skb<'a> {
     #[inline(always)]
-    fn new(ctx: &'a SkBuffContext) -> Self {
+    pub(super) fn new(ctx: &'a SkBuffContext) -> Self {
         let skb = ctx.skb.skb;
         // SAFETY: the kernel hands every run a valid context.
         let (start, end, length) = unsafe { ((*skb).data, (*skb).data_end, (*skb).len) };
@@ -159,8 +159,7 @@ impl Bytes for Skb<'_> {
             aligned: MaybeUninit<u32>,
             forgotten: MaybeUninit<u32>,
         }
-        let mut slot =
-            Slot { aligned: MaybeUninit::uninit(), forgotten: MaybeUninit::uninit() };
+        let mut slot = Slot { aligned: MaybeUninit::uninit(), forgotten: MaybeUninit::uninit() };
         let _ = &slot.aligned;
         // SAFETY: it is read as it was written.
         unsafe {

@@ -1,16 +1,16 @@
 //! RTP over UDP: from a packet to its flow.
 
 use aya_ebpf::{
-    bindings::{BPF_ANY, BPF_NOEXIST, bpf_sock},
+    bindings::{__sk_buff, BPF_ANY, BPF_NOEXIST, bpf_sock},
     helpers::{bpf_ktime_get_ns, bpf_spin_lock, bpf_spin_unlock},
     programs::SkBuffContext,
 };
 use aya_log_ebpf::debug;
 use observer_common::{
-    abi::{FlowEntry, FlowKey, RECEIVE, bpf_spin_lock as Lock, loss::Count},
+    abi::{Candidate, FlowEntry, FlowKey, RECEIVE, loss::Count},
     bytes::Bytes,
     packet::{Address, Ip, UDP_HEADER, Udp, mapped},
-    rtp::{Header, probation::Candidate},
+    rtp::{Header, flow::Flow, may_be_rtp, probation},
 };
 
 use super::{
@@ -22,6 +22,9 @@ use super::{
 /// Most segments of one datagram: `UDP_MAX_SEGMENTS`, 64 before kernel 6.9 and 128
 /// since (`include/linux/udp.h`).
 const MAX_SEGMENTS: u32 = 128;
+
+/// What a candidate is before it is filled in. It lies in `.rodata`, not on the stack.
+static NO_CANDIDATE: Candidate = Candidate::EMPTY;
 
 /// `-EEXIST`.
 const EXISTS: i32 = -17;
@@ -36,8 +39,8 @@ struct Ends {
 
 impl Ends {
     #[inline(always)]
-    fn of<const DIRECTION: u8>(ip: &Ip, udp: &Udp) -> Self {
-        if DIRECTION == RECEIVE {
+    fn of(direction: u8, ip: &Ip, udp: &Udp) -> Self {
+        if direction == RECEIVE {
             Self {
                 local: ip.destination,
                 local_port: udp.destination,
@@ -85,57 +88,99 @@ struct Packet {
     now: u64,
 }
 
+impl Packet {
+    #[inline(always)]
+    fn new(skb: &Skb<'_>, ip: &Ip, ports: [u32; 2], direction: u8, header: Header) -> Option<Self> {
+        let socket = socket_or_count(skb)?;
+        let mut ends = Ends::of(direction, ip, &Udp::parse(ports));
+        ends.ask(socket, ip.is_v4);
+        Some(Self {
+            key: FlowKey {
+                cookie: skb.cookie(),
+                peer: ends.peer,
+                ssrc: header.ssrc,
+                peer_port: ends.peer_port,
+                direction,
+                reserved: 0,
+            },
+            local: ends.local,
+            local_port: ends.local_port,
+            header,
+            length: 0,
+            now: 0,
+        })
+    }
+}
+
 /// Looks at one datagram, which may hold many segments.
 #[inline(always)]
 pub(super) fn observe<const DIRECTION: u8>(skb: &Skb<'_>, ip: &Ip) {
+    let (count, size) = skb.segments();
+    if count == 1 {
+        observe_one(skb, ip, DIRECTION);
+        return;
+    }
+    let payload = ip.transport + UDP_HEADER;
+    if skb.words(payload).is_none_or(|[first]| !may_be_rtp(first)) {
+        return; // QUIC, mostly: its segments need not be walked
+    }
+    let length = skb.length().saturating_sub(payload);
+    // SAFETY: the helper has no preconditions.
+    let now = unsafe { bpf_ktime_get_ns() };
+    let mut offset = 0;
+    for _ in 0..MAX_SEGMENTS {
+        if offset >= length {
+            return;
+        }
+        voice_segment(skb.ctx.skb.skb, offset, size, DIRECTION.into(), now);
+        offset += size;
+    }
+    if offset < length {
+        ledger::count(Count::SegmentCap);
+    }
+}
+
+/// A datagram that is one packet, as nearly all are.
+#[inline(never)]
+fn observe_one(skb: &Skb<'_>, ip: &Ip, direction: u8) {
     let Some([ports, sum, first, timestamp, ssrc]) = skb.head(ip.transport) else {
         return; // shorter than any RTP packet
     };
     let Some(header) = Header::parse([first, timestamp, ssrc]) else { return };
-    let Some(socket) = socket_or_count(skb) else { return };
-    let udp = Udp::parse([ports, sum]);
-    let mut ends = Ends::of::<DIRECTION>(ip, &udp);
-    ends.ask(socket, ip.is_v4);
-    let payload = ip.transport + UDP_HEADER;
-    let length = skb.length().saturating_sub(payload);
-    let (count, size) = skb.segments();
-    let mut packet = Packet {
-        key: FlowKey {
-            cookie: skb.cookie(),
-            peer: ends.peer,
-            ssrc: header.ssrc,
-            peer_port: ends.peer_port,
-            direction: DIRECTION,
-            reserved: 0,
-        },
-        local: ends.local,
-        local_port: ends.local_port,
-        header,
-        length: if count == 1 { length } else { size },
-        // SAFETY: the helper has no preconditions.
-        now: unsafe { bpf_ktime_get_ns() },
-    };
+    let Some(mut packet) = Packet::new(skb, ip, [ports, sum], direction, header) else { return };
+    packet.length = skb.length().saturating_sub(ip.transport + UDP_HEADER);
+    // SAFETY: the helper has no preconditions.
+    packet.now = unsafe { bpf_ktime_get_ns() };
     advance(skb.ctx, &packet);
-    if count == 1 {
-        return;
-    }
-    let (payload, length, size) = (skb.forget(payload), skb.forget(length), skb.forget(size));
-    let mut offset = 0;
-    for _ in 1..MAX_SEGMENTS {
-        offset += size;
-        if offset >= length {
-            return;
-        }
-        if let Some(header) = skb.words(payload + offset).and_then(Header::parse) {
-            packet.key.ssrc = header.ssrc;
-            packet.header = header;
-            packet.length = size.min(length - offset);
-            advance(skb.ctx, &packet);
-        }
-    }
-    if offset + size < length {
-        ledger::count(Count::SegmentCap);
-    }
+}
+
+/// A segment of a datagram, `offset` bytes into its payload and at most `size` bytes
+/// long. A global function: the verifier walks it once, and not
+/// once for each segment. That is why it gets numbers, and finds the rest again.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn voice_segment(
+    ctx: *mut __sk_buff,
+    offset: u32,
+    size: u32,
+    direction: u32,
+    now: u64,
+) -> u32 {
+    let ctx = SkBuffContext::new(ctx);
+    let skb = Skb::new(&ctx);
+    let Ok(ip) = Ip::parse(&skb) else { return 0 };
+    let payload = ip.transport + UDP_HEADER;
+    let Some(ports) = skb.head(ip.transport) else { return 0 };
+    let header = skb.words(payload.wrapping_add(offset)).and_then(Header::parse);
+    let Some(mut packet) =
+        header.and_then(|header| Packet::new(&skb, &ip, ports, direction as u8, header))
+    else {
+        return 0;
+    };
+    packet.length = skb.length().saturating_sub(payload.wrapping_add(offset)).min(size);
+    packet.now = now;
+    advance(&ctx, &packet);
+    0
 }
 
 /// Takes one RTP packet into its flow, if there is one or this makes one. Not
@@ -175,28 +220,29 @@ fn advance_flow(packet: &Packet) -> bool {
 #[inline(always)]
 fn probe(packet: &Packet) -> bool {
     let Some(candidate) = CANDIDATES.get_ptr_mut(&packet.key) else {
-        let next = Candidate::new(&packet.header, packet.length, packet.now);
-        match CANDIDATES.insert(&packet.key, &next, u64::from(BPF_ANY)) {
-            Ok(()) => ledger::count(Count::CandidateInserted),
-            Err(_) => ledger::count(Count::CandidateFailed),
+        if CANDIDATES.insert(&packet.key, &NO_CANDIDATE, u64::from(BPF_ANY)).is_err() {
+            ledger::count(Count::CandidateFailed);
+            return false;
+        }
+        ledger::count(Count::CandidateInserted);
+        if let Some(candidate) = CANDIDATES.get_ptr_mut(&packet.key) {
+            // SAFETY: the entry is valid until this run ends.
+            unsafe { hold(&mut *candidate, packet) };
         }
         return false;
     };
     // SAFETY: the entry is valid until this run ends. Two CPUs may race for it: then
     // one packet is not counted, before there is a flow to count it for.
     let candidate = unsafe { &mut *candidate };
-    if !candidate.is_confirmed_by(&packet.header) {
-        candidate.replace(&packet.header, packet.length, packet.now);
+    if !probation::confirms(&candidate.flow, &packet.header) {
+        hold(candidate, packet);
         return false;
     }
-    let entry = FlowEntry {
-        lock: Lock { val: 0 },
-        reserved: [0; 2],
-        local_port: packet.local_port,
-        local: packet.local,
-        flow: candidate.flow(),
-    };
-    match FLOWS.insert(&packet.key, &entry, u64::from(BPF_NOEXIST)) {
+    // The candidate is the image of the entry; it goes from map to map, because it is
+    // too large for the stack.
+    // SAFETY: both types have one layout, and every bit pattern is a value.
+    let entry = unsafe { &*(&raw const *candidate).cast::<FlowEntry>() };
+    match FLOWS.insert(&packet.key, entry, u64::from(BPF_NOEXIST)) {
         Ok(()) => {
             if CANDIDATES.remove(&packet.key).is_ok() {
                 ledger::count(Count::CandidateRemoved);
@@ -210,4 +256,12 @@ fn probe(packet: &Packet) -> bool {
             false
         }
     }
+}
+
+/// Holds a packet as the one to be followed.
+#[inline(always)]
+fn hold(candidate: &mut Candidate, packet: &Packet) {
+    candidate.local_port = packet.local_port;
+    candidate.local = packet.local;
+    candidate.flow = Flow::new(&packet.header, packet.length, packet.now);
 }

@@ -10,7 +10,7 @@ fn packet(sequence: u16, timestamp: u32) -> Header {
 }
 
 fn start(sequence: u16) -> Flow {
-    Flow::new(&Candidate::new(&packet(sequence, 0), 172, 0))
+    Flow::new(&packet(sequence, 0), 172, 0)
 }
 
 /// A flow that has seen `sequences`, 20 ms apart, each with its proper timestamp.
@@ -122,7 +122,7 @@ fn a_timestamp_set_anew_is_not_an_hour_of_jitter() {
 
 #[test]
 fn timestamps_wrap() {
-    let mut flow = Flow::new(&Candidate::new(&packet(0, u32::MAX - 79), 172, 0));
+    let mut flow = Flow::new(&packet(0, u32::MAX - 79), 172, 0);
     flow.advance(&packet(1, 80), 172, FRAME_NS);
     assert_eq!((flow.jitter_ns(), flow.jitter_samples), (0, 1));
 }

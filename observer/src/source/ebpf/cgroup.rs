@@ -22,7 +22,9 @@ const ROOT_INODE: u64 = 1;
 #[derive(Debug, Error)]
 pub enum CgroupError {
     /// The configured path cannot be opened.
-    #[error("cannot open the cgroup root {path}: {source}. Set `cgroup_root` to the mount point of the host's cgroup v2 hierarchy, or leave it out to have it found")]
+    #[error(
+        "cannot open the cgroup root {path}: {source}. Set `cgroup_root` to the mount point of the host's cgroup v2 hierarchy, or leave it out to have it found"
+    )]
     Open {
         /// As configured.
         path: PathBuf,
@@ -30,7 +32,9 @@ pub enum CgroupError {
         source: io::Error,
     },
     /// It is not the root.
-    #[error("{path} is not the root of the cgroup v2 hierarchy (inode {inode}, the root's is 1): only a part of the host would be seen. In a container, mount the host's /sys/fs/cgroup and set `cgroup_root`, or share the host's cgroup namespace")]
+    #[error(
+        "{path} is not the root of the cgroup v2 hierarchy (inode {inode}, the root's is 1): only a part of the host would be seen. In a container, mount the host's /sys/fs/cgroup and set `cgroup_root`, or share the host's cgroup namespace"
+    )]
     NotRoot {
         /// What was looked at.
         path: PathBuf,
@@ -38,7 +42,9 @@ pub enum CgroupError {
         inode: u64,
     },
     /// None is mounted, and none can be.
-    #[error("no cgroup v2 hierarchy is mounted, and mounting one failed: {source}. The kernel needs CONFIG_CGROUP_BPF, and this process CAP_SYS_ADMIN to mount: `mount -t cgroup2 none /mnt` and set `cgroup_root: /mnt`")]
+    #[error(
+        "no cgroup v2 hierarchy is mounted, and mounting one failed: {source}. The kernel needs CONFIG_CGROUP_BPF, and this process CAP_SYS_ADMIN to mount: `mount -t cgroup2 none /mnt` and set `cgroup_root: /mnt`"
+    )]
     None {
         /// What the kernel said.
         source: io::Error,
@@ -115,8 +121,10 @@ impl CgroupRoot {
         let mount = call(libc::SYS_fsmount, [i64::from(context.as_raw_fd()), 0, 0, 0, 0])?;
         let here: &CStr = c".";
         let flags = i64::from(libc::O_DIRECTORY | libc::O_CLOEXEC);
-        let directory =
-            call(libc::SYS_openat, [i64::from(mount.as_raw_fd()), here.as_ptr() as i64, flags, 0, 0])?;
+        let directory = call(
+            libc::SYS_openat,
+            [i64::from(mount.as_raw_fd()), here.as_ptr() as i64, flags, 0, 0],
+        )?;
         Ok(Self { path: PathBuf::from("(private mount)"), directory: File::from(directory) })
     }
 }
@@ -163,7 +171,8 @@ fn cgroup2_mounts(mountinfo: &str) -> Vec<PathBuf> {
 /// The kernel writes blanks and backslashes of a path in octal.
 fn unescape(path: &str) -> PathBuf {
     let mut plain = path.to_owned();
-    for (escaped, character) in [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")] {
+    for (escaped, character) in [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")]
+    {
         plain = plain.replace(escaped, character);
     }
     PathBuf::from(plain)

@@ -4,9 +4,7 @@ use std::path::{Path, PathBuf};
 
 use aya::{
     Ebpf, EbpfError, EbpfLoader, VerifierLogLevel,
-    programs::{
-        CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, Program, ProgramError, SockOps,
-    },
+    programs::{CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, Program, ProgramError, SockOps},
 };
 use observer_common::abi::map;
 use thiserror::Error;
@@ -18,8 +16,7 @@ use super::{
 };
 
 #[cfg(not(ebpf_stub))]
-static OBJECT: &[u8] =
-    aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/observer-ebpf"));
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/observer-ebpf"));
 
 /// The hard bounds, fixed when the maps are made.
 #[derive(Clone, Debug)]
@@ -49,7 +46,9 @@ pub struct Options {
 #[derive(Debug, Error)]
 pub enum LoadError {
     /// The programs were left out of this build.
-    #[error("this observer was built without its eBPF programs (OBSERVER_EBPF=stub): it can replay captures, not observe a host. Build it again without OBSERVER_EBPF")]
+    #[error(
+        "this observer was built without its eBPF programs (OBSERVER_EBPF=stub): it can replay captures, not observe a host. Build it again without OBSERVER_EBPF"
+    )]
     Stub,
     /// No right to load or attach.
     #[error("missing privilege: {}. Run as root, or grant the capabilities: sudo setcap cap_bpf,cap_net_admin,cap_perfmon+ep $(command -v observer)", missing.join(", "))]
@@ -61,10 +60,14 @@ pub enum LoadError {
     #[error(transparent)]
     Cgroup(#[from] CgroupError),
     /// The kernel would not take the object.
-    #[error("the kernel refused the eBPF object: {0}. `observer check` says what this kernel allows")]
+    #[error(
+        "the kernel refused the eBPF object: {0}. `observer check` says what this kernel allows"
+    )]
     Object(#[from] EbpfError),
     /// Not one program attached.
-    #[error("no program attached; the first said: {0}. `observer check` says what this kernel allows")]
+    #[error(
+        "no program attached; the first said: {0}. `observer check` says what this kernel allows"
+    )]
     NoProbe(String),
 }
 
@@ -116,8 +119,7 @@ pub fn load(options: &Options) -> Result<Loaded, LoadError> {
         .map_max_entries(map::EVENTS, limits.ring_bytes)
         .override_global(aya_log::LEVEL, &level, false)
         .load(object)?;
-    let probes: Vec<_> =
-        PROBES.into_iter().map(|probe| start(&mut ebpf, probe, &cgroup)).collect();
+    let probes: Vec<_> = PROBES.into_iter().map(|probe| start(&mut ebpf, probe, &cgroup)).collect();
     if let Some(failure) = probes.first().and_then(|probe| probe.failure.clone())
         && probes.iter().all(|probe| probe.failure.is_some())
     {

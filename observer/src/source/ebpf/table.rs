@@ -66,8 +66,8 @@ where
     pub fn new(map: Map, locked: bool) -> Option<Self> {
         let Map::HashMap(map) = map else { return None };
         let info = map.info().ok()?;
-        let fits =
-            info.key_size() as usize == size_of::<K>() && info.value_size() as usize == size_of::<V>();
+        let fits = info.key_size() as usize == size_of::<K>()
+            && info.value_size() as usize == size_of::<V>();
         fits.then(|| Self {
             map,
             locked,

@@ -1,2 +1,8 @@
 //! Socket, WebSocket and voice latency of a Linux host, measured in the kernel.
+//!
+//! Modules stand in the order in which to read them, and each imports only what
+//! stands before it.
+
+pub mod model;
+
 pub mod source;

@@ -1,3 +1,4 @@
 //! Where measurements come from.
 
 pub mod ebpf;
+pub mod pcap;

@@ -64,6 +64,16 @@ pub enum LoadError {
         "the kernel refused the eBPF object: {0}. `observer check` says what this kernel allows"
     )]
     Object(#[from] EbpfError),
+    /// The object is not the one this program was built for.
+    #[error(
+        "the eBPF map {name} {reason}: the object and this program do not belong together. Build again with `cargo xtask build-ebpf`"
+    )]
+    Map {
+        /// Which map.
+        name: &'static str,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
     /// Not one program attached.
     #[error(
         "no program attached; the first said: {0}. `observer check` says what this kernel allows"

@@ -1,1 +1,255 @@
-//! Reading.
+//! The maps, as measurements.
+
+use std::{
+    io,
+    net::{IpAddr, Ipv6Addr, SocketAddr},
+    os::fd::{AsRawFd, RawFd},
+    time::Duration,
+};
+
+use aya::maps::{MapData, PerCpuArray, RingBuf};
+use observer_common::{
+    abi::{
+        FlowEntry, FlowKey, RECEIVE, TRANSMIT,
+        loss::Count,
+        map,
+        socket::{ADOPTED, Closed, ROLE_CLIENT, ROLE_SERVER, Socket},
+    },
+    packet::Address,
+};
+use zerocopy::FromBytes as _;
+
+use super::{
+    load::{LoadError, Loaded, Options, ProbeState, load},
+    table::Table,
+};
+use crate::model::{Connection, Direction, Losses, Role, SocketCookie, VoiceFlow, VoiceKey};
+
+/// The programs at work, and what they have counted. They detach when this goes.
+pub struct Kernel {
+    loaded: Loaded,
+    flows: Table<FlowKey, FlowEntry>,
+    sockets: Table<u64, Socket>,
+    candidates: u64,
+    ledger: PerCpuArray<MapData, u64>,
+    events: RingBuf<MapData>,
+}
+
+impl Kernel {
+    /// Loads the programs and attaches them.
+    ///
+    /// # Errors
+    /// [`LoadError`] when nothing can be observed.
+    pub fn start(options: &Options) -> Result<Self, LoadError> {
+        let mut loaded = load(options)?;
+        let mut take = |name: &'static str| {
+            loaded.ebpf.take_map(name).ok_or(LoadError::Map { name, reason: "is missing" })
+        };
+        let strange = |name| LoadError::Map { name, reason: "is not of the expected type" };
+        let flows = Table::new(take(map::FLOWS)?, true).ok_or(strange(map::FLOWS))?;
+        let sockets = Table::new(take(map::SOCKETS)?, false).ok_or(strange(map::SOCKETS))?;
+        let ledger = PerCpuArray::try_from(take(map::LEDGER)?).map_err(|_| strange(map::LEDGER))?;
+        let events = RingBuf::try_from(take(map::EVENTS)?).map_err(|_| strange(map::EVENTS))?;
+        let candidates = u64::from(options.limits.candidates);
+        Ok(Self { loaded, flows, sockets, candidates, ledger, events })
+    }
+
+    /// What became of each probe.
+    #[must_use]
+    pub fn probes(&self) -> &[ProbeState] {
+        &self.loaded.probes
+    }
+
+    /// The loaded object and where it is attached.
+    pub const fn loaded_mut(&mut self) -> &mut Loaded {
+        &mut self.loaded
+    }
+
+    /// Every voice flow, each of one moment.
+    ///
+    /// # Errors
+    /// What the kernel said.
+    pub fn flows(&mut self) -> io::Result<Vec<VoiceFlow>> {
+        let mut flows = Vec::new();
+        self.flows.read(|key, entry| flows.push(voice_flow(&key, &entry)))?;
+        Ok(flows)
+    }
+
+    /// Forgets a flow that has ended.
+    ///
+    /// # Errors
+    /// What the kernel said.
+    pub fn remove_flow(&mut self, key: &VoiceKey) -> io::Result<()> {
+        self.flows.remove(&flow_key(key))
+    }
+
+    /// Every TCP connection that stands, or whose end found no room in the ring.
+    ///
+    /// # Errors
+    /// What the kernel said.
+    pub fn connections(&mut self) -> io::Result<Vec<Connection>> {
+        let mut connections = Vec::new();
+        self.sockets.read(|cookie, socket| connections.push(connection(cookie, &socket)))?;
+        Ok(connections)
+    }
+
+    /// Forgets a connection.
+    ///
+    /// # Errors
+    /// What the kernel said.
+    pub fn remove_connection(&mut self, socket: SocketCookie) -> io::Result<()> {
+        self.sockets.remove(&socket.0)
+    }
+
+    /// The next connection that was closed, with its final figures.
+    pub fn next_closed(&mut self) -> Option<Connection> {
+        while let Some(item) = self.events.next() {
+            if let Ok(closed) = Closed::read_from_bytes(&item) {
+                return Some(connection(closed.cookie, &closed.socket));
+            }
+        }
+        None
+    }
+
+    /// Readable when [`Kernel::next_closed`] has something.
+    #[must_use]
+    pub fn events_fd(&self) -> RawFd {
+        self.events.as_raw_fd()
+    }
+
+    /// What the programs could not count, since they were loaded.
+    ///
+    /// # Errors
+    /// What the kernel said.
+    pub fn losses(&self) -> io::Result<Losses> {
+        let mut losses = Losses::new();
+        for count in Count::ALL {
+            if let Some(labels) = count.labels() {
+                losses.insert(labels, self.count(count)?);
+            }
+        }
+        Ok(losses)
+    }
+
+    /// Possible flows taken into probation, since the programs were loaded; a rough
+    /// measure of how much traffic looks like RTP and is not.
+    ///
+    /// # Errors
+    /// What the kernel said.
+    pub fn count(&self, count: Count) -> io::Result<u64> {
+        let values = self.ledger.get(&(count as u32), 0).map_err(io::Error::other)?;
+        Ok(values.iter().sum())
+    }
+
+    /// Size of the probation table, in candidates.
+    #[must_use]
+    pub const fn candidate_limit(&self) -> u64 {
+        self.candidates
+    }
+}
+
+fn voice_flow(key: &FlowKey, entry: &FlowEntry) -> VoiceFlow {
+    let direction = if key.direction == RECEIVE { Direction::Receive } else { Direction::Transmit };
+    VoiceFlow {
+        key: VoiceKey {
+            socket: SocketCookie(key.cookie),
+            peer: address(key.peer, key.peer_port),
+            ssrc: key.ssrc,
+            direction,
+        },
+        local: address(entry.local, entry.local_port),
+        stream: entry.flow,
+    }
+}
+
+fn flow_key(key: &VoiceKey) -> FlowKey {
+    let peer = match key.peer.ip() {
+        IpAddr::V4(v4) => v4.to_ipv6_mapped(),
+        IpAddr::V6(v6) => v6,
+    };
+    let direction = match key.direction {
+        Direction::Receive => RECEIVE,
+        Direction::Transmit => TRANSMIT,
+    };
+    FlowKey {
+        cookie: key.socket.0,
+        peer: words(peer),
+        ssrc: key.ssrc,
+        peer_port: key.peer.port(),
+        direction,
+        reserved: 0,
+    }
+}
+
+fn connection(cookie: u64, socket: &Socket) -> Connection {
+    let known = |ns: u64| (ns != 0).then_some(ns);
+    let end = |words: Address, port| (words != [0; 4] || port != 0).then(|| address(words, port));
+    Connection {
+        socket: SocketCookie(cookie),
+        local: end(socket.local, socket.local_port),
+        remote: end(socket.remote, socket.remote_port),
+        role: match socket.role {
+            ROLE_CLIENT => Role::Client,
+            ROLE_SERVER => Role::Server,
+            _ => Role::Unknown,
+        },
+        adopted: socket.flags & ADOPTED != 0,
+        opened_ns: known(socket.opened_ns),
+        established_ns: known(socket.established_ns),
+        closed_ns: known(socket.closed_ns),
+        close_reason: socket.close_reason(),
+        srtt: (socket.srtt_q3_us != 0)
+            .then(|| Duration::from_nanos(u64::from(socket.srtt_q3_us) * 125)),
+        // The kernel's value before the first sample is the largest there is.
+        min_rtt: (socket.srtt_q3_us != 0 && socket.min_rtt_us != u32::MAX)
+            .then(|| Duration::from_micros(socket.min_rtt_us.into())),
+        retransmits: socket.retransmits,
+        bytes_received: socket.bytes_received,
+        bytes_acked: socket.bytes_acked,
+    }
+}
+
+fn address(words: Address, port: u16) -> SocketAddr {
+    let mut octets = [0; 16];
+    for (chunk, word) in octets.chunks_exact_mut(4).zip(words) {
+        chunk.copy_from_slice(&word.to_ne_bytes());
+    }
+    SocketAddr::new(Ipv6Addr::from(octets).to_canonical(), port)
+}
+
+fn words(address: Ipv6Addr) -> Address {
+    let mut words = [0; 4];
+    for (word, octets) in words.iter_mut().zip(address.octets().as_chunks::<4>().0) {
+        *word = u32::from_ne_bytes(*octets);
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_come_back_as_they_went() {
+        for peer in ["10.1.2.3:5004", "[2001:db8::1]:9"] {
+            let key = VoiceKey {
+                socket: SocketCookie(7),
+                peer: peer.parse().unwrap(),
+                ssrc: 0xdead_beef,
+                direction: Direction::Transmit,
+            };
+            let abi = flow_key(&key);
+            assert_eq!(address(abi.peer, abi.peer_port), key.peer);
+            assert_eq!((abi.cookie, abi.ssrc, abi.direction), (7, 0xdead_beef, TRANSMIT));
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_is_none() {
+        let nothing = connection(1, &Socket::EMPTY);
+        assert_eq!((nothing.srtt, nothing.min_rtt, nothing.local), (None, None, None));
+        let some = connection(1, &Socket { srtt_q3_us: 800, min_rtt_us: 90, ..Socket::EMPTY });
+        assert_eq!(some.srtt, Some(Duration::from_micros(100)));
+        assert_eq!(some.min_rtt, Some(Duration::from_micros(90)));
+    }
+}

@@ -1,0 +1,14 @@
+//! What is measured: keys, flows, connections, and the counts of what was not.
+
+mod connection;
+mod flow;
+mod loss;
+
+pub use connection::{CloseReason, Connection, Role};
+pub use flow::{Direction, VoiceFlow, VoiceKey};
+pub use loss::Losses;
+
+/// The kernel's number of a socket (`SO_COOKIE`): the same for its whole life and in
+/// every network namespace, never used twice until the next boot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SocketCookie(pub u64);

@@ -1,0 +1,85 @@
+//! A TCP connection.
+
+use std::{net::SocketAddr, time::Duration};
+
+pub use observer_common::abi::socket::CloseReason;
+
+use super::SocketCookie;
+
+/// Who began it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Role {
+    /// The observed process connected.
+    Client,
+    /// The observed process accepted.
+    Server,
+    /// It is older than the observer.
+    Unknown,
+}
+
+impl Role {
+    /// The value of `tcp.role`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Server => "server",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// A connection, as it stood at one moment. Times are ns of `CLOCK_MONOTONIC`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Connection {
+    /// Its socket.
+    pub socket: SocketCookie,
+    /// The near end; `None` while only its request is known.
+    pub local: Option<SocketAddr>,
+    /// The far end.
+    pub remote: Option<SocketAddr>,
+    /// Who began it.
+    pub role: Role,
+    /// Whether the observer came later than its beginning.
+    pub adopted: bool,
+    /// When the handshake began.
+    pub opened_ns: Option<u64>,
+    /// When it was established.
+    pub established_ns: Option<u64>,
+    /// When it was closed.
+    pub closed_ns: Option<u64>,
+    /// How it was closed.
+    pub close_reason: Option<CloseReason>,
+    /// Smoothed round trip (RFC 6298), once there is one.
+    pub srtt: Option<Duration>,
+    /// Smallest round trip of the kernel's window, once there is one.
+    pub min_rtt: Option<Duration>,
+    /// Segments sent again.
+    pub retransmits: u32,
+    /// Payload received, in bytes.
+    pub bytes_received: u64,
+    /// Payload acknowledged by the far end, in bytes.
+    pub bytes_acked: u64,
+}
+
+impl Connection {
+    /// From the call of connect, or the SYN that came in, to established.
+    #[must_use]
+    pub fn handshake(&self) -> Option<Duration> {
+        let opened = self.opened_ns?;
+        Some(Duration::from_nanos(self.established_ns?.saturating_sub(opened)))
+    }
+
+    /// From established to closed.
+    #[must_use]
+    pub fn lifetime(&self) -> Option<Duration> {
+        let established = self.established_ns?;
+        Some(Duration::from_nanos(self.closed_ns?.saturating_sub(established)))
+    }
+
+    /// Whether it carries data: established, and not closed.
+    #[must_use]
+    pub const fn is_open(&self) -> bool {
+        self.closed_ns.is_none() && (self.established_ns.is_some() || self.adopted)
+    }
+}

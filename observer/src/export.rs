@@ -1,0 +1,4 @@
+//! Where measurements go.
+
+pub mod metrics;
+pub mod snapshot;

@@ -1,0 +1,222 @@
+//! One moment of the host, or one whole capture, in one JSON shape.
+//!
+//! Durations are in ms, addresses `ip:port`; what is not known is `null`, never 0.
+
+use std::{net::SocketAddr, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{Connection, Losses, Role, VoiceFlow};
+
+/// The whole of it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// Voice flows.
+    pub voice: Vec<Voice>,
+    /// WebSockets: none yet, the observer does not follow them.
+    pub websockets: Vec<WebSocket>,
+    /// TCP connections.
+    pub tcp: Vec<Tcp>,
+    /// What went uncounted.
+    pub ledger: Ledger,
+}
+
+/// A voice flow.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Voice {
+    /// Where the packets come from.
+    pub src: String,
+    /// Where they go.
+    pub dst: String,
+    /// Synchronisation source.
+    pub ssrc: u32,
+    /// RTP payload type of the last packet.
+    pub payload_type: u8,
+    /// Ticks a second.
+    pub clock_rate: u32,
+    /// Encoding, where the payload type names one.
+    pub codec: Option<String>,
+    /// `receive` or `transmit`, as the observed process sees it.
+    pub direction: Option<String>,
+    /// Packets of the sequence, duplicates among them.
+    pub packets: u64,
+    /// Packets the sequence numbers call for.
+    pub expected: u64,
+    /// Packets expected that did not come.
+    pub lost: u64,
+    /// `lost` by `expected`.
+    pub loss_ratio: f64,
+    /// Packets that came again.
+    pub duplicates: u64,
+    /// Packets that came after a later one.
+    pub reordered: u64,
+    /// Interarrival jitter at the end (RFC 3550 section 6.4.1).
+    pub jitter_ms: f64,
+    /// Its mean.
+    pub jitter_mean_ms: Option<f64>,
+    /// Its maximum.
+    pub jitter_max_ms: Option<f64>,
+    /// Longest time between two packets.
+    pub delta_max_ms: f64,
+    /// Bursts of loss (RFC 3611).
+    pub bursts: Option<u64>,
+    /// Share of packets lost in bursts (RFC 3611).
+    pub burst_loss_ratio: Option<f64>,
+    /// Round trip.
+    pub rtt_ms: Option<f64>,
+    /// Estimated listening quality (ITU-T G.107).
+    pub mos: Option<f64>,
+    /// From the first packet to the last.
+    pub duration_ms: f64,
+}
+
+/// A WebSocket.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct WebSocket {}
+
+/// A TCP connection, as one of its sockets saw it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Tcp {
+    /// The end that connected; of an adopted connection, the end with the higher port.
+    pub client: Option<String>,
+    /// The end that accepted.
+    pub server: Option<String>,
+    /// Which of them is observed: `client`, `server`, `unknown`.
+    pub role: String,
+    /// From connect, or the SYN that came in, to established.
+    pub connect_ms: Option<f64>,
+    /// Smoothed round trip (RFC 6298).
+    pub srtt_ms: Option<f64>,
+    /// Smallest round trip.
+    pub min_rtt_ms: Option<f64>,
+    /// Segments sent again.
+    pub retransmits: u32,
+    /// Payload the observed end received.
+    pub bytes_in: u64,
+    /// Payload the observed end sent and the other acknowledged.
+    pub bytes_out: u64,
+}
+
+/// What went uncounted.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Ledger {
+    /// Share of what was to be counted that was, from 0 to 1.
+    pub completeness: f64,
+    /// By stage and reason, where it is not nothing.
+    pub lost: Vec<Lost>,
+}
+
+/// A line of the ledger.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lost {
+    /// Where it happened.
+    pub stage: String,
+    /// Why.
+    pub reason: String,
+    /// How often.
+    pub count: u64,
+}
+
+impl Default for Ledger {
+    fn default() -> Self {
+        Self { completeness: 1.0, lost: Vec::new() }
+    }
+}
+
+impl Voice {
+    /// The flow as the kernel or a replay holds it; `known_direction` is false where no
+    /// process is known.
+    #[must_use]
+    pub fn new(flow: &VoiceFlow, known_direction: bool) -> Self {
+        let stream = &flow.stream;
+        let samples = stream.jitter_samples;
+        let codec = flow.codec();
+        Self {
+            src: flow.source().to_string(),
+            dst: flow.destination().to_string(),
+            ssrc: flow.key.ssrc,
+            payload_type: stream.payload_type,
+            clock_rate: stream.clock_rate,
+            codec: (codec != "unknown").then(|| codec.to_owned()),
+            direction: known_direction.then(|| flow.key.direction.as_str().to_owned()),
+            packets: stream.packets,
+            expected: stream.expected(),
+            lost: stream.lost(),
+            loss_ratio: ratio(stream.lost(), stream.expected()),
+            duplicates: stream.duplicates,
+            reordered: stream.reordered,
+            jitter_ms: ns_to_ms(stream.jitter_ns()),
+            jitter_mean_ms: (samples != 0).then(|| ns_to_ms(stream.jitter_sum_ns) / samples as f64),
+            jitter_max_ms: (samples != 0).then(|| ns_to_ms(stream.jitter_max_ns)),
+            delta_max_ms: ns_to_ms(stream.delta_max_ns),
+            bursts: None,
+            burst_loss_ratio: None,
+            rtt_ms: None,
+            mos: None,
+            duration_ms: ns_to_ms(stream.last_ns.saturating_sub(stream.first_ns)),
+        }
+    }
+}
+
+impl From<&Connection> for Tcp {
+    fn from(connection: &Connection) -> Self {
+        let text = |end: Option<SocketAddr>| end.map(|end| end.to_string());
+        let local_is_server = match connection.role {
+            Role::Server => true,
+            Role::Client => false,
+            Role::Unknown => {
+                connection.local.map(|end| end.port()) < connection.remote.map(|end| end.port())
+            }
+        };
+        let (client, server) = if local_is_server {
+            (connection.remote, connection.local)
+        } else {
+            (connection.local, connection.remote)
+        };
+        Self {
+            client: text(client),
+            server: text(server),
+            role: connection.role.as_str().to_owned(),
+            connect_ms: connection.handshake().map(to_ms),
+            srtt_ms: connection.srtt.map(to_ms),
+            min_rtt_ms: connection.min_rtt.map(to_ms),
+            retransmits: connection.retransmits,
+            bytes_in: connection.bytes_received,
+            bytes_out: connection.bytes_acked,
+        }
+    }
+}
+
+impl Ledger {
+    /// The lines that are not zero.
+    #[must_use]
+    pub fn new(losses: &Losses, completeness: f64) -> Self {
+        let lost = losses
+            .iter()
+            .filter(|(_, count)| **count != 0)
+            .map(|((stage, reason), count)| Lost {
+                stage: (*stage).to_owned(),
+                reason: (*reason).to_owned(),
+                count: *count,
+            })
+            .collect();
+        Self { completeness, lost }
+    }
+}
+
+/// A share; that of nothing is 0.
+#[must_use]
+pub fn ratio(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+}
+
+fn ns_to_ms(ns: u64) -> f64 {
+    ns as f64 / 1e6
+}
+
+fn to_ms(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
+}
+
+#[cfg(test)]
+mod tests;

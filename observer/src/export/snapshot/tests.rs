@@ -1,0 +1,70 @@
+use observer_common::rtp::{Header, flow::Flow};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::model::{Direction, SocketCookie, VoiceKey};
+
+fn flow() -> VoiceFlow {
+    let packet = |sequence: u16| Header {
+        payload_type: 8,
+        marker: false,
+        sequence,
+        timestamp: u32::from(sequence) * 160,
+        ssrc: 7,
+    };
+    let mut stream = Flow::new(&packet(0), 172, 0);
+    stream.advance(&packet(1), 172, 20_000_000);
+    stream.advance(&packet(3), 172, 60_000_000);
+    VoiceFlow {
+        key: VoiceKey {
+            socket: SocketCookie(1),
+            peer: "10.0.0.1:5004".parse().unwrap(),
+            ssrc: 7,
+            direction: Direction::Receive,
+        },
+        local: "[::1]:6000".parse().unwrap(),
+        stream,
+    }
+}
+
+/// Names and order of the keys are a contract with whoever reads them.
+#[test]
+fn keys_are_those_of_the_contract() {
+    let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    let voice = serde_json::to_string(&Voice::new(&flow(), true)).unwrap();
+    let order: Vec<_> = voice
+        .split('"')
+        .skip(1)
+        .step_by(2)
+        .filter(|key| voice.contains(&format!("\"{key}\":")))
+        .collect();
+    assert_eq!(
+        order.join(","),
+        "src,dst,ssrc,payload_type,clock_rate,codec,direction,packets,expected,lost,loss_ratio,\
+         duplicates,reordered,jitter_ms,jitter_mean_ms,jitter_max_ms,delta_max_ms,bursts,\
+         burst_loss_ratio,rtt_ms,mos,duration_ms"
+    );
+    let snapshot = serde_json::to_value(Snapshot::default()).unwrap();
+    assert_eq!(keys(&snapshot).len(), 4);
+    assert_eq!(keys(&snapshot["ledger"]), ["completeness", "lost"]);
+}
+
+#[test]
+fn unknown_is_null_and_never_zero() {
+    let voice = serde_json::to_value(Voice::new(&flow(), false)).unwrap();
+    for key in ["direction", "bursts", "burst_loss_ratio", "rtt_ms", "mos"] {
+        assert_eq!(voice[key], Value::Null, "{key}");
+    }
+    assert_eq!(voice["ssrc"], json!(7));
+    assert_eq!(voice["codec"], json!("pcma"));
+    assert_eq!((&voice["lost"], &voice["loss_ratio"]), (&json!(1), &json!(0.25)));
+    assert_eq!(voice["duration_ms"], json!(60.0));
+    assert_eq!((&voice["src"], &voice["dst"]), (&json!("10.0.0.1:5004"), &json!("[::1]:6000")));
+}
+
+#[test]
+fn a_snapshot_reads_back() {
+    let snapshot = Snapshot { voice: vec![Voice::new(&flow(), true)], ..Snapshot::default() };
+    let text = serde_json::to_string(&snapshot).unwrap();
+    assert_eq!(serde_json::from_str::<Snapshot>(&text).unwrap(), snapshot);
+}

@@ -14,11 +14,13 @@ use crate::{
 pub mod map {
     /// [`super::FlowKey`] → [`super::FlowEntry`], confirmed flows.
     pub const FLOWS: &str = "FLOWS";
-    /// [`super::FlowKey`] → [`super::Candidate`], in probation; the only map that may
-    /// evict.
+    /// [`super::FlowKey`] → [`super::Candidate`], in probation. Maps of what has
+    /// not proved itself may evict; no other.
     pub const CANDIDATES: &str = "CANDIDATES";
     /// Socket cookie → [`super::socket::Socket`].
     pub const SOCKETS: &str = "SOCKETS";
+    /// Socket cookie → when the SYN came in, of handshakes in progress.
+    pub const REQUESTS: &str = "REQUESTS";
     /// Ring buffer of [`super::socket::Closed`].
     pub const EVENTS: &str = "EVENTS";
     /// Per CPU: [`super::loss::Count`] → how often.

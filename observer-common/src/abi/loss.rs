@@ -27,17 +27,19 @@ pub enum Count {
     NoSocket = 9,
     /// `bpf_sock_ops_cb_flags_set` refused: the connection's end goes unseen.
     CallbackRefused = 10,
+    /// The beginning of a handshake could not be kept: its duration is not known.
+    RequestFailed = 11,
     /// Candidates taken into probation. Not a loss: evicted = inserted − removed − present.
-    CandidateInserted = 11,
+    CandidateInserted = 12,
     /// Candidates that left probation as a flow. Not a loss.
-    CandidateRemoved = 12,
+    CandidateRemoved = 13,
     /// A diagnostic beyond the rate limit. Not a loss of measurement.
-    LogSuppressed = 13,
+    LogSuppressed = 14,
 }
 
 impl Count {
     /// Every slot, in order.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::FlowTableFull,
         Self::CandidateFailed,
         Self::SocketTableFull,
@@ -49,6 +51,7 @@ impl Count {
         Self::SegmentCap,
         Self::NoSocket,
         Self::CallbackRefused,
+        Self::RequestFailed,
         Self::CandidateInserted,
         Self::CandidateRemoved,
         Self::LogSuppressed,
@@ -72,6 +75,7 @@ impl Count {
             Self::NoSocket => ("packet", "no_socket"),
             Self::CallbackRefused => ("tcp", "callback_refused"),
             Self::RingFull => ("tcp", "ring_full"),
+            Self::RequestFailed => ("tcp", "insert_failed"),
             Self::CandidateInserted | Self::CandidateRemoved | Self::LogSuppressed => return None,
         })
     }

@@ -19,8 +19,6 @@ pub mod state {
     pub const CLOSE_WAIT: u8 = 8;
     /// `TCP_LISTEN`.
     pub const LISTEN: u8 = 10;
-    /// `TCP_NEW_SYN_RECV`: a request socket.
-    pub const NEW_SYN_RECV: u8 = 12;
 }
 
 /// [`Socket::role`]: not known, because the connection is older than the observer.
@@ -56,11 +54,11 @@ abi! {
         pub established_ns: u64,
         /// When it was closed.
         pub closed_ns: u64,
-        /// Payload received, in bytes, as the kernel counts it (RFC 4898
-        /// `tcpEStatsAppHCThruOctetsReceived`).
+        /// Bytes received, as the kernel counts them (RFC 4898
+        /// `tcpEStatsAppHCThruOctetsReceived`): payload, and 1 for a FIN.
         pub bytes_received: u64,
-        /// Payload acknowledged by the far end, in bytes (RFC 4898
-        /// `tcpEStatsAppHCThruOctetsAcked`).
+        /// Bytes that the far end acknowledged, as the kernel counts them (RFC 4898
+        /// `tcpEStatsAppHCThruOctetsAcked`): payload, and 1 each for a SYN and a FIN.
         pub bytes_acked: u64,
         /// Local address.
         pub local: Address,

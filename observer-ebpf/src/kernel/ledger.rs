@@ -1,18 +1,42 @@
 //! Counting what could not be counted.
 
+use core::arch::asm;
+
 use observer_common::{abi::loss::Count, packet::Unparsed};
 
-use super::maps::LEDGER;
+use super::maps::{LEDGER, LOG_LIMIT, LogLimit};
 
-/// Adds one to a slot of the CPU that runs this.
+/// Adds one to a slot of the CPU that runs this. Atomically all the same: another
+/// task may take the CPU in the middle of a program.
 #[inline(always)]
 pub(super) fn count(what: Count) {
     if let Some(slot) = LEDGER.get_ptr_mut(what as u32) {
-        // SAFETY: the slot belongs to this CPU. A program that interrupts this one
-        // on it can lose one count; the hooks here run with bottom halves off.
-        unsafe { *slot += 1 };
+        // SAFETY: the slot is valid and aligned. The form of the instruction that gives no
+        // result is the only one that kernels before 5.12 have.
+        unsafe { asm!("lock *(u64 *)({slot} + 0) += {one}", slot = in(reg) slot, one = in(reg) 1) };
     }
 }
+
+/// Whether a diagnostic may be sent, of which each CPU may send [`LOGS_A_SECOND`].
+#[inline(always)]
+pub(super) fn may_log(now: u64) -> bool {
+    let Some(limit) = LOG_LIMIT.get_ptr_mut(0) else { return false };
+    // SAFETY: the slot is this CPU's. A task that takes the CPU in between can send
+    // one diagnostic more.
+    let limit = unsafe { &mut *limit };
+    if now.wrapping_sub(limit.since_ns) > 1_000_000_000 {
+        *limit = LogLimit { since_ns: now, sent: 0 };
+    }
+    if limit.sent >= LOGS_A_SECOND {
+        count(Count::LogSuppressed);
+        return false;
+    }
+    limit.sent += 1;
+    true
+}
+
+/// Diagnostics that one CPU may send in a second.
+const LOGS_A_SECOND: u64 = 100;
 
 /// Counts a packet that could not be followed.
 #[inline(always)]

@@ -24,6 +24,11 @@ pub(super) static CANDIDATES: LruHashMap<FlowKey, Candidate, 16384> = LruHashMap
 #[btf_map]
 pub(super) static SOCKETS: HashMap<u64, Socket, 65536> = HashMap::new();
 
+/// When the SYN of a handshake in progress came in, by the cookie its connection will
+/// have. An LRU map, because a flood of SYNs must not push out connections that stand.
+#[btf_map]
+pub(super) static REQUESTS: LruHashMap<u64, u64, 16384> = LruHashMap::new();
+
 /// Connections that ended.
 #[btf_map]
 pub(super) static EVENTS: RingBuf<Closed, 1048576> = RingBuf::new();
@@ -31,3 +36,14 @@ pub(super) static EVENTS: RingBuf<Closed, 1048576> = RingBuf::new();
 /// What went uncounted.
 #[btf_map]
 pub(super) static LEDGER: PerCpuArray<u64, { Count::SLOTS }> = PerCpuArray::new();
+
+/// How many diagnostics a CPU sent in the second that began at `since_ns`.
+#[repr(C)]
+pub(super) struct LogLimit {
+    pub(super) since_ns: u64,
+    pub(super) sent: u64,
+}
+
+/// The rate limit of diagnostics.
+#[btf_map]
+pub(super) static LOG_LIMIT: PerCpuArray<LogLimit, 1> = PerCpuArray::new();

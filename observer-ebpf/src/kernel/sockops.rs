@@ -22,7 +22,7 @@ use observer_common::{
 
 use super::{
     ledger,
-    maps::{EVENTS, SOCKETS},
+    maps::{EVENTS, REQUESTS, SOCKETS},
     skb::{INET6, address as address_of, field},
     stream::refresh,
 };
@@ -31,8 +31,8 @@ use super::{
 #[inline(always)]
 pub(super) fn observe(ctx: &SockOpsContext) {
     match ctx.op() {
-        BPF_SOCK_OPS_TCP_CONNECT_CB => open(ctx, ROLE_CLIENT),
-        BPF_SOCK_OPS_TIMEOUT_INIT if !is_full(ctx) => open(ctx, ROLE_SERVER),
+        BPF_SOCK_OPS_TCP_CONNECT_CB => open(ctx),
+        BPF_SOCK_OPS_TIMEOUT_INIT if !is_full(ctx) => request(ctx),
         BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB => establish(ctx, ROLE_CLIENT),
         BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB => establish(ctx, ROLE_SERVER),
         BPF_SOCK_OPS_STATE_CB => change(ctx),
@@ -59,44 +59,54 @@ fn now() -> u64 {
     unsafe { bpf_ktime_get_ns() }
 }
 
-/// Connect was called, or a SYN came in.
+/// Connect was called.
 #[inline(always)]
-fn open(ctx: &SockOpsContext, role: u8) {
-    let (state, now) =
-        if role == ROLE_CLIENT { (state::SYN_SENT, now()) } else { (state::NEW_SYN_RECV, now()) };
-    let mut entry = Socket { opened_ns: now, state, role, ..Socket::EMPTY };
-    if role == ROLE_CLIENT {
-        arm(ctx);
-        address(ctx, &mut entry);
-    }
+fn open(ctx: &SockOpsContext) {
+    arm(ctx);
+    let mut entry =
+        Socket { opened_ns: now(), state: state::SYN_SENT, role: ROLE_CLIENT, ..Socket::EMPTY };
+    address(ctx, &mut entry);
     insert(cookie(ctx), &entry);
+}
+
+/// A SYN came in.
+#[inline(always)]
+fn request(ctx: &SockOpsContext) {
+    if REQUESTS.insert(cookie(ctx), now(), u64::from(BPF_ANY)).is_err() {
+        ledger::count(Count::RequestFailed);
+    }
 }
 
 /// The handshake is over.
 #[inline(always)]
 fn establish(ctx: &SockOpsContext, role: u8) {
-    let now = now();
     let cookie = cookie(ctx);
     arm(ctx);
     if let Some(entry) = SOCKETS.get_ptr_mut(cookie) {
         // SAFETY: the entry is never freed, for the map is preallocated.
         let entry = unsafe { &mut *entry };
-        entry.established_ns = now;
+        entry.established_ns = now();
         entry.state = state::ESTABLISHED;
         entry.role = role;
         entry.flags = (entry.flags | WAS_ESTABLISHED) & !ADOPTED;
         address(ctx, entry);
         return;
     }
-    // Its beginning was not seen: it is older than the observer, or came by a SYN
-    // cookie or fast open.
+    // Its beginning is not known when it is older than the observer, came by a SYN
+    // cookie or fast open, or when a flood of SYNs pushed it out.
     let mut entry = Socket {
-        established_ns: now,
+        established_ns: now(),
         state: state::ESTABLISHED,
         role,
         flags: WAS_ESTABLISHED,
         ..Socket::EMPTY
     };
+    if let Some(opened) = REQUESTS.get_ptr(cookie) {
+        // SAFETY: the entry is valid until this run ends.
+        entry.opened_ns = unsafe { *opened };
+        // It can only be gone already.
+        let _gone = REQUESTS.remove(cookie);
+    }
     address(ctx, &mut entry);
     insert(cookie, &entry);
 }

@@ -5,7 +5,10 @@ use aya_ebpf::{
     helpers::{bpf_ktime_get_ns, bpf_spin_lock, bpf_spin_unlock},
     programs::SkBuffContext,
 };
-use aya_log_ebpf::debug;
+use aya_log_ebpf::{
+    debug,
+    macro_support::{Level, level_enabled},
+};
 use observer_common::{
     abi::{Candidate, FlowEntry, FlowKey, RECEIVE, loss::Count},
     bytes::Bytes,
@@ -189,15 +192,17 @@ extern "C" fn voice_segment(
 #[inline(never)]
 fn advance(ctx: &SkBuffContext, packet: &Packet) {
     if !advance_flow(packet) && probe(packet) {
-        announce(ctx, packet.key.ssrc);
+        announce(ctx, packet.key.ssrc, packet.now);
         advance_flow(packet);
     }
 }
 
 /// A frame of its own, for the stack of all frames together is 512 bytes.
 #[inline(never)]
-fn announce(ctx: &SkBuffContext, ssrc: u32) {
-    debug!(ctx, "voice flow began: ssrc {}", ssrc);
+fn announce(ctx: &SkBuffContext, ssrc: u32, now: u64) {
+    if level_enabled(Level::Debug) && ledger::may_log(now) {
+        debug!(ctx, "voice flow began: ssrc {}", ssrc);
+    }
 }
 
 /// False when there is no flow for the packet.

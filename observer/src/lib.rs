@@ -5,6 +5,10 @@
 
 pub mod model;
 
+pub mod ledger;
+
+pub mod track;
+
 pub mod source;
 
 pub mod export;

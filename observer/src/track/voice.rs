@@ -1,0 +1,216 @@
+//! Voice flows of the host, from one reading of the kernel's table to the next.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
+
+use crate::model::{Direction, VoiceFlow, VoiceKey};
+
+/// The flows that are known, bounded by the kernel's table.
+#[derive(Debug)]
+pub struct VoiceTracker {
+    idle: Duration,
+    flows: HashMap<VoiceKey, Tracked>,
+}
+
+#[derive(Debug)]
+struct Tracked {
+    latest: VoiceFlow,
+    /// Losses that were reported. A late packet takes a loss back, a counter cannot:
+    /// the flow's next losses go unreported until both are even.
+    reported_lost: u64,
+}
+
+/// Counts since the last reading.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Packets of the sequences and strays.
+    pub packets: u64,
+    /// Packets that did not come.
+    pub lost: u64,
+    /// Packets that came again.
+    pub duplicates: u64,
+    /// Packets that came after a later one.
+    pub reordered: u64,
+    /// RTP headers and payloads, in bytes.
+    pub bytes: u64,
+}
+
+/// One flow's interval.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Point {
+    /// Which way it goes.
+    pub direction: Direction,
+    /// Jitter at its end.
+    pub jitter: Duration,
+    /// Share of the interval's expected packets that did not come.
+    pub loss_ratio: f64,
+}
+
+/// What happened between two readings.
+#[derive(Debug, Default)]
+pub struct VoiceInterval {
+    /// By direction and medium.
+    pub counts: BTreeMap<(Direction, &'static str), Counts>,
+    /// Of every flow that had packets.
+    pub points: Vec<Point>,
+    /// Flows that began.
+    pub began: Vec<VoiceKey>,
+    /// Flows that fell silent for the idle time, with their final figures. They are no
+    /// longer tracked, and the kernel may forget them.
+    pub ended: Vec<VoiceFlow>,
+}
+
+impl VoiceTracker {
+    /// Flows without a packet for `idle` have ended.
+    #[must_use]
+    pub fn new(idle: Duration) -> Self {
+        Self { idle, flows: HashMap::new() }
+    }
+
+    /// Every flow as it was last read.
+    pub fn flows(&self) -> impl Iterator<Item = &VoiceFlow> {
+        self.flows.values().map(|tracked| &tracked.latest)
+    }
+
+    /// Takes in a reading made at `now_ns` of `CLOCK_MONOTONIC`.
+    pub fn update(&mut self, reading: Vec<VoiceFlow>, now_ns: u64) -> VoiceInterval {
+        let mut interval = VoiceInterval::default();
+        for flow in reading {
+            self.advance(flow, &mut interval);
+        }
+        let idle_ns = u64::try_from(self.idle.as_nanos()).unwrap_or(u64::MAX);
+        self.flows.retain(|_, tracked| {
+            let stays = now_ns.saturating_sub(tracked.latest.stream.last_ns) < idle_ns;
+            if !stays {
+                interval.ended.push(tracked.latest);
+            }
+            stays
+        });
+        interval
+    }
+
+    fn advance(&mut self, flow: VoiceFlow, interval: &mut VoiceInterval) {
+        let known = self.flows.get_mut(&flow.key);
+        if known.is_none() {
+            interval.began.push(flow.key);
+        }
+        let before =
+            known.as_ref().map_or_else(Totals::default, |tracked| Totals::of(&tracked.latest));
+        let reported_lost = known.map_or(0, |tracked| tracked.reported_lost);
+        let after = Totals::of(&flow);
+        let lost = after.lost.saturating_sub(reported_lost);
+        let packets = after.packets.saturating_sub(before.packets);
+        if packets > 0 {
+            let counts = interval.counts.entry((flow.key.direction, flow.media())).or_default();
+            counts.packets += packets;
+            counts.lost += lost;
+            counts.duplicates += after.duplicates.saturating_sub(before.duplicates);
+            counts.reordered += after.reordered.saturating_sub(before.reordered);
+            counts.bytes += after.bytes.saturating_sub(before.bytes);
+            let expected = after.expected.saturating_sub(before.expected).max(lost);
+            interval.points.push(Point {
+                direction: flow.key.direction,
+                jitter: Duration::from_nanos(flow.stream.jitter_ns()),
+                loss_ratio: if expected == 0 { 0.0 } else { lost as f64 / expected as f64 },
+            });
+        }
+        let reported_lost = reported_lost + lost;
+        self.flows.insert(flow.key, Tracked { latest: flow, reported_lost });
+    }
+}
+
+#[derive(Default)]
+struct Totals {
+    packets: u64,
+    lost: u64,
+    duplicates: u64,
+    reordered: u64,
+    bytes: u64,
+    expected: u64,
+}
+
+impl Totals {
+    const fn of(flow: &VoiceFlow) -> Self {
+        let stream = &flow.stream;
+        Self {
+            packets: stream.packets + stream.strays,
+            lost: stream.lost(),
+            duplicates: stream.duplicates,
+            reordered: stream.reordered,
+            bytes: stream.bytes,
+            expected: stream.expected(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use observer_common::rtp::{Header, flow::Flow};
+
+    use super::*;
+    use crate::model::SocketCookie;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    fn packet(sequence: u16) -> Header {
+        let timestamp = u32::from(sequence) * 160;
+        Header { payload_type: 8, marker: false, sequence, timestamp, ssrc: 7 }
+    }
+
+    fn flow(sequences: &[u16]) -> VoiceFlow {
+        let mut stream = Flow::new(&packet(sequences[0]), 172, 0);
+        for (at, sequence) in (1..).zip(&sequences[1..]) {
+            stream.advance(&packet(*sequence), 172, at * 20_000_000);
+        }
+        VoiceFlow {
+            key: VoiceKey {
+                socket: SocketCookie(1),
+                peer: "10.0.0.1:5004".parse().unwrap(),
+                ssrc: 7,
+                direction: Direction::Receive,
+            },
+            local: "10.0.0.2:5004".parse().unwrap(),
+            stream,
+        }
+    }
+
+    fn counts(interval: &VoiceInterval) -> Counts {
+        interval.counts.get(&(Direction::Receive, "audio")).copied().unwrap_or_default()
+    }
+
+    #[test]
+    fn each_interval_has_its_own_counts() {
+        let mut tracker = VoiceTracker::new(Duration::from_secs(60));
+        let first = tracker.update(vec![flow(&[0, 1, 3])], SECOND);
+        assert_eq!(first.began.len(), 1);
+        assert_eq!(counts(&first).packets, 3);
+        assert_eq!(counts(&first).lost, 1);
+        let second = tracker.update(vec![flow(&[0, 1, 3, 4, 4])], 2 * SECOND);
+        assert!(second.began.is_empty());
+        let expected = Counts { packets: 2, lost: 0, duplicates: 1, reordered: 0, bytes: 344 };
+        assert_eq!(counts(&second), expected);
+        assert!((second.points[0].loss_ratio).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn a_loss_taken_back_by_a_late_packet_is_not_reported_twice() {
+        let mut tracker = VoiceTracker::new(Duration::from_secs(60));
+        let mut lost = counts(&tracker.update(vec![flow(&[0, 1, 3])], SECOND)).lost;
+        lost += counts(&tracker.update(vec![flow(&[0, 1, 3, 2])], SECOND)).lost;
+        lost += counts(&tracker.update(vec![flow(&[0, 1, 3, 2, 5])], SECOND)).lost;
+        assert_eq!(lost, 1);
+    }
+
+    #[test]
+    fn silence_ends_a_flow_once() {
+        let mut tracker = VoiceTracker::new(Duration::from_secs(60));
+        tracker.update(vec![flow(&[0, 1])], SECOND);
+        let ended = tracker.update(Vec::new(), 62 * SECOND).ended;
+        assert_eq!(ended.len(), 1);
+        assert_eq!(ended[0].stream.packets, 2);
+        assert!(tracker.update(Vec::new(), 63 * SECOND).ended.is_empty());
+        assert_eq!(tracker.flows().count(), 0);
+    }
+}

@@ -12,3 +12,7 @@ pub mod track;
 pub mod source;
 
 pub mod export;
+
+pub mod view;
+
+pub mod app;

@@ -13,7 +13,7 @@ use crate::model::{Connection, Losses, Role, VoiceFlow};
 pub struct Snapshot {
     /// Voice flows.
     pub voice: Vec<Voice>,
-    /// WebSockets: none yet, the observer does not follow them.
+    /// `WebSocket`s: none yet, the observer does not follow them.
     pub websockets: Vec<WebSocket>,
     /// TCP connections.
     pub tcp: Vec<Tcp>,

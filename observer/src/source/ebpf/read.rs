@@ -3,11 +3,13 @@
 use std::{
     io,
     net::{IpAddr, Ipv6Addr, SocketAddr},
-    os::fd::{AsRawFd, RawFd},
+    os::fd::{AsFd as _, OwnedFd},
+    path::Path,
     time::Duration,
 };
 
 use aya::maps::{MapData, PerCpuArray, RingBuf};
+use aya_log::EbpfLogger;
 use observer_common::{
     abi::{
         FlowEntry, FlowKey, RECEIVE, TRANSMIT,
@@ -58,6 +60,20 @@ impl Kernel {
     #[must_use]
     pub fn probes(&self) -> &[ProbeState] {
         &self.loaded.probes
+    }
+
+    /// Where the programs are attached.
+    #[must_use]
+    pub fn cgroup(&self) -> &Path {
+        &self.loaded.cgroup
+    }
+
+    /// What the programs say, if they were loaded to say anything. Its `flush` passes it
+    /// to the log.
+    pub fn logger(&mut self) -> Option<EbpfLogger<&'static dyn log::Log>> {
+        EbpfLogger::init(&mut self.loaded.ebpf)
+            .inspect_err(|error| tracing::warn!(%error, "no diagnostics of the programs"))
+            .ok()
     }
 
     /// The loaded object and where it is attached.
@@ -111,10 +127,12 @@ impl Kernel {
         None
     }
 
-    /// Readable when [`Kernel::next_closed`] has something.
-    #[must_use]
-    pub fn events_fd(&self) -> RawFd {
-        self.events.as_raw_fd()
+    /// A descriptor that is readable when [`Kernel::next_closed`] has something.
+    ///
+    /// # Errors
+    /// When this process has no descriptors left.
+    pub fn events_fd(&self) -> io::Result<OwnedFd> {
+        self.events.as_fd().try_clone_to_owned()
     }
 
     /// What the programs could not count, since they were loaded.

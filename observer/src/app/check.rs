@@ -1,0 +1,166 @@
+//! `observer check`.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use super::{
+    cli::Format,
+    config::Config,
+    failure::{Failure, print},
+};
+use crate::source::ebpf::{load::LoadError, read::Kernel};
+
+/// What a kernel and these privileges allow.
+#[derive(Debug, Serialize)]
+struct Report {
+    kernel: String,
+    verdict: &'static str,
+    reason: Option<String>,
+    cgroup_root: Option<String>,
+    probes: Vec<ProbeLine>,
+    features: Vec<FeatureLine>,
+}
+
+#[derive(Debug, Serialize)]
+struct ProbeLine {
+    probe: &'static str,
+    program: &'static str,
+    kind: &'static str,
+    state: &'static str,
+    instructions: Option<u32>,
+    verified_instructions: Option<u32>,
+    metrics: Vec<&'static str>,
+    reason: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct FeatureLine {
+    feature: &'static str,
+    state: &'static str,
+    metrics: Vec<&'static str>,
+}
+
+/// Tries everything, says what came of it.
+pub(super) fn check(config: &Config, format: Format) -> Result<(), Failure> {
+    let report = match Kernel::start(&config.options(false)) {
+        Ok(mut kernel) => of_kernel(&mut kernel),
+        Err(error) => Report::cannot(&error),
+    };
+    print(&match format {
+        Format::Json => serde_json::to_string_pretty(&report).map_err(Failure::cannot_run)? + "\n",
+        Format::Table => report.table(),
+    })?;
+    match report.verdict {
+        "all" => Ok(()),
+        "degraded" => Err(Failure::Degraded(None)),
+        _ => Err(Failure::CannotRun(None)),
+    }
+}
+
+fn of_kernel(kernel: &mut Kernel) -> Report {
+    let probes: Vec<_> = kernel
+        .probes()
+        .iter()
+        .map(|state| ProbeLine {
+            probe: state.probe.name,
+            program: state.probe.program,
+            kind: state.probe.hook.as_str(),
+            state: if state.failure.is_none() { "ok" } else { "failed" },
+            instructions: state.instructions,
+            verified_instructions: state.verified_instructions,
+            metrics: state.probe.metrics.to_vec(),
+            reason: state.failure.clone(),
+        })
+        .collect();
+    let features = vec![FeatureLine {
+        feature: "batched map reading",
+        state: if kernel.flows().is_ok() && kernel.connections().is_ok() { "ok" } else { "failed" },
+        metrics: vec!["all"],
+    }];
+    let verdict = if features.iter().any(|line| line.state != "ok") {
+        "cannot"
+    } else if probes.iter().all(|line| line.state == "ok") {
+        "all"
+    } else {
+        "degraded"
+    };
+    Report {
+        kernel: kernel_release(),
+        verdict,
+        reason: None,
+        cgroup_root: Some(kernel.cgroup().display().to_string()),
+        probes,
+        features,
+    }
+}
+
+fn kernel_release() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/osrelease")
+        .map_or_else(|_| "unknown".to_owned(), |release| release.trim().to_owned())
+}
+
+impl Report {
+    fn cannot(error: &LoadError) -> Self {
+        Self {
+            kernel: kernel_release(),
+            verdict: "cannot",
+            reason: Some(error.to_string()),
+            cgroup_root: None,
+            probes: Vec::new(),
+            features: Vec::new(),
+        }
+    }
+
+    fn table(&self) -> String {
+        let mut text = format!("kernel {}\n", self.kernel);
+        if let Some(root) = &self.cgroup_root {
+            put(&mut text, format_args!("cgroup v2 root {root}\n\n"));
+        }
+        for line in &self.probes {
+            let count = |number: Option<u32>| {
+                number.map_or_else(|| "–".to_owned(), |number| number.to_string())
+            };
+            put(
+                &mut text,
+                format_args!(
+                    "{:<10} {:<20} {:<7} {:>6} instructions, {:>7} verified\n",
+                    line.probe,
+                    line.kind,
+                    line.state,
+                    count(line.instructions),
+                    count(line.verified_instructions)
+                ),
+            );
+            if let Some(reason) = &line.reason {
+                let metrics = line.metrics.join(", ");
+                put(
+                    &mut text,
+                    format_args!("           {reason}\n           missing: {metrics}\n"),
+                );
+            }
+        }
+        for line in &self.features {
+            put(&mut text, format_args!("{:<31} {}\n", line.feature, line.state));
+        }
+        put(
+            &mut text,
+            match self.verdict {
+                "all" => format_args!("\nEverything is measured: `observer run`.\n"),
+                "degraded" => {
+                    format_args!("\nSome metrics are missing; `observer run` gives the rest.\n")
+                }
+                _ => format_args!("\nNothing can be observed.\n"),
+            },
+        );
+        if let Some(reason) = &self.reason {
+            put(&mut text, format_args!("{reason}\n"));
+        }
+        text
+    }
+}
+
+fn put(text: &mut String, line: std::fmt::Arguments<'_>) {
+    // Writing to a string does not fail.
+    let _written = text.write_fmt(line);
+}

@@ -1,0 +1,128 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+use super::config::Settings;
+
+const EXAMPLES: &str = "\
+Examples:
+  sudo observer run                          observe this host; metrics on 127.0.0.1:9464
+  sudo observer run --demo                   the same, with bundled traffic to look at
+  observer check                             what this kernel and these privileges allow
+  observer top                               live view of a running observer
+  observer replay call.pcapng                the same figures from a capture, no privileges
+  observer replay call.pcap --format json | jq '.voice[] | {ssrc, lost, jitter_ms}'
+
+Every option is also a key of observer.yaml and a variable OBSERVER_*; the command
+line wins, then the environment, then the file.
+
+Exit codes:
+  0  all is well
+  1  it ran, and something is missing or went wrong
+  2  it could not run: usage, configuration, privileges, or the kernel";
+
+/// Measures socket and voice (RTP) quality of a Linux host from the kernel, without
+/// touching the applications.
+#[derive(Debug, Parser)]
+#[command(name = "observer", version, after_help = EXAMPLES, max_term_width = 100)]
+pub(super) struct Cli {
+    /// Configuration file [default: /etc/observer/observer.yaml, if there is one]
+    #[arg(long, global = true, value_name = "FILE", env = "OBSERVER_CONFIG")]
+    pub(super) config: Option<PathBuf>,
+
+    /// Say more: -v what the observer does, -vv what the kernel programs say too
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(super) verbose: u8,
+
+    #[command(flatten)]
+    pub(super) settings: Settings,
+
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Observe this host until stopped
+    ///
+    /// Loads the eBPF programs, attaches them at the root of the cgroup v2 hierarchy, so
+    /// that every container and network namespace is seen, and serves /metrics,
+    /// /api/v1/snapshot, /healthz and /readyz. SIGTERM and SIGINT end it and detach
+    /// everything.
+    Run {
+        /// Add bundled traffic on loopback: a bot call over RTP with a little loss, and
+        /// TCP clients; on a terminal, show it live
+        #[arg(long)]
+        demo: bool,
+    },
+    /// Say what this kernel and these privileges allow, probe by probe
+    ///
+    /// Loads and attaches each program for a moment. Exit code 0: everything; 1: some
+    /// metrics are missing; 2: nothing can be observed.
+    Check {
+        /// How to print it
+        #[arg(long, value_enum, default_value_t = Format::Table)]
+        format: Format,
+    },
+    /// Live terminal view of voice flows and TCP connections
+    ///
+    /// Shows what a running observer on this host serves; without one, and with the
+    /// privileges, it observes by itself while it is open.
+    Top {
+        /// Print one snapshot and end
+        #[arg(long)]
+        once: bool,
+        /// How to print it, with --once
+        #[arg(long, value_enum, default_value_t = Format::Table)]
+        format: Format,
+        /// Where an observer serves its snapshot [default: from `listen`]
+        #[arg(long, value_name = "URL")]
+        url: Option<String>,
+    },
+    /// Run the same state machines over a capture; needs no privileges
+    ///
+    /// Reads pcap and pcapng with Ethernet (VLAN too), Linux cooked, loopback or raw IP
+    /// link types. `-` reads standard input.
+    Replay {
+        /// The capture
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// How to print it
+        #[arg(long, value_enum, default_value_t = Format::Table)]
+        format: Format,
+    },
+    /// Print the effective configuration
+    Config {
+        /// Print the JSON schema of observer.yaml instead
+        #[arg(long)]
+        schema: bool,
+    },
+    /// Print completions for a shell
+    Completions {
+        /// Which
+        #[arg(value_enum)]
+        shell: Shell,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// For people
+    Table,
+    /// For programs
+    Json,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

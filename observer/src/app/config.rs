@@ -1,0 +1,224 @@
+//! The configuration: the command line, then the environment, then the file.
+
+use std::{
+    fs, io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use clap::Args;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::failure::{Failure, print as print_text};
+use crate::source::ebpf::load::{Limits, Options};
+
+/// Read when no other file is named, and only if it is there.
+const DEFAULT_FILE: &str = "/etc/observer/observer.yaml";
+
+/// Ring buffer, in bytes: about 9,000 closed connections.
+const RING_BYTES: u32 = 1 << 20;
+
+/// Every key. One struct for the command line, the environment and the file, so that
+/// they cannot differ.
+#[derive(Clone, Debug, Default, Args, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Settings {
+    /// Where to serve /metrics, /api/v1/snapshot, /healthz and /readyz [default: 127.0.0.1:9464]
+    #[arg(long, global = true, env = "OBSERVER_LISTEN", value_name = "IP:PORT")]
+    listen: Option<SocketAddr>,
+    /// Allow `listen` to be an address that other hosts can reach [default: false]
+    #[arg(long, global = true, env = "OBSERVER_ALLOW_REMOTE", num_args = 0..=1, default_missing_value = "true")]
+    allow_remote: Option<bool>,
+    /// How often the kernel's tables are read [default: 1s]
+    #[arg(long, global = true, env = "OBSERVER_INTERVAL", value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[serde(with = "humantime_serde")]
+    #[schemars(with = "Option<String>")]
+    interval: Option<Duration>,
+    /// Mount point of the host's cgroup v2 hierarchy [default: found]
+    #[arg(long, global = true, env = "OBSERVER_CGROUP_ROOT", value_name = "DIR")]
+    cgroup_root: Option<PathBuf>,
+    /// Voice flows that are followed at once [default: 65536]
+    #[arg(long, global = true, env = "OBSERVER_MAX_FLOWS", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4_194_304))]
+    max_flows: Option<u32>,
+    /// Possible voice flows that are in probation at once [default: 16384]
+    #[arg(long, global = true, env = "OBSERVER_MAX_CANDIDATES", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4_194_304))]
+    max_candidates: Option<u32>,
+    /// TCP connections that are followed at once [default: 65536]
+    #[arg(long, global = true, env = "OBSERVER_MAX_CONNECTIONS", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4_194_304))]
+    max_connections: Option<u32>,
+    /// Silence after which a voice flow has ended [default: 1m]
+    #[arg(long, global = true, env = "OBSERVER_FLOW_IDLE_TIMEOUT", value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[serde(with = "humantime_serde")]
+    #[schemars(with = "Option<String>")]
+    flow_idle_timeout: Option<Duration>,
+    /// Silence after which a connection older than the observer is dropped [default: 15m]
+    #[arg(long, global = true, env = "OBSERVER_CONNECTION_IDLE_TIMEOUT", value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[serde(with = "humantime_serde")]
+    #[schemars(with = "Option<String>")]
+    connection_idle_timeout: Option<Duration>,
+    /// Log filter, such as `warn` or `observer=debug` [default: info]
+    #[arg(long, global = true, env = "OBSERVER_LOG", value_name = "FILTER")]
+    pub(super) log: Option<String>,
+}
+
+/// The configuration in force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Config {
+    pub(super) listen: SocketAddr,
+    pub(super) allow_remote: bool,
+    #[serde(with = "humantime_serde")]
+    pub(super) interval: Duration,
+    pub(super) cgroup_root: Option<PathBuf>,
+    pub(super) max_flows: u32,
+    pub(super) max_candidates: u32,
+    pub(super) max_connections: u32,
+    #[serde(with = "humantime_serde")]
+    pub(super) flow_idle_timeout: Duration,
+    #[serde(with = "humantime_serde")]
+    pub(super) connection_idle_timeout: Duration,
+    pub(super) log: Option<String>,
+}
+
+/// What is wrong with a configuration.
+#[derive(Debug, Error)]
+enum ConfigError {
+    #[error("cannot read {path}: {source}")]
+    Read { path: PathBuf, source: io::Error },
+    #[error(
+        "{path}, line {line}: there is no key `{key}`{nearest}; `observer config` prints every key"
+    )]
+    UnknownKey { path: PathBuf, line: u64, key: String, nearest: String },
+    #[error("{path}, line {line}: {message}")]
+    Value { path: PathBuf, line: u64, message: String },
+    #[error(
+        "`listen: {0}` can be reached from other hosts, and what is served names addresses: set `allow_remote: true` as well, or listen on 127.0.0.1"
+    )]
+    Remote(SocketAddr),
+    #[error("`interval: {0:?}` is not between 100ms and 1h")]
+    Interval(Duration),
+}
+
+/// The settings of `cli` over those of the file over the defaults.
+pub(super) fn load(file: Option<&Path>, cli: Settings) -> Result<Config, Failure> {
+    let settings = match file {
+        Some(path) => read(path).map_err(Failure::cannot_run)?,
+        None if Path::new(DEFAULT_FILE).exists() => {
+            read(Path::new(DEFAULT_FILE)).map_err(Failure::cannot_run)?
+        }
+        None => Settings::default(),
+    };
+    effective(cli, settings).map_err(Failure::cannot_run)
+}
+
+/// Prints the configuration in force, or its schema.
+pub(super) fn print(config: &Config, schema: bool) -> Result<(), Failure> {
+    let text = if schema {
+        let schema = schemars::schema_for!(Settings);
+        serde_json::to_string_pretty(&schema).map_err(Failure::cannot_run)? + "\n"
+    } else {
+        serde_saphyr::to_string(config).map_err(Failure::cannot_run)?
+    };
+    Ok(print_text(&text)?)
+}
+
+impl Config {
+    /// What loading the programs depends on.
+    pub(super) fn options(&self, diagnostics: bool) -> Options {
+        Options {
+            limits: Limits {
+                flows: self.max_flows,
+                candidates: self.max_candidates,
+                sockets: self.max_connections,
+                ring_bytes: RING_BYTES,
+            },
+            cgroup_root: self.cgroup_root.clone(),
+            diagnostics,
+        }
+    }
+}
+
+fn effective(cli: Settings, file: Settings) -> Result<Config, ConfigError> {
+    let config = Config {
+        listen: cli.listen.or(file.listen).unwrap_or_else(|| ([127, 0, 0, 1], 9464).into()),
+        allow_remote: cli.allow_remote.or(file.allow_remote).unwrap_or(false),
+        interval: cli.interval.or(file.interval).unwrap_or(Duration::from_secs(1)),
+        cgroup_root: cli.cgroup_root.or(file.cgroup_root),
+        max_flows: cli.max_flows.or(file.max_flows).unwrap_or(65_536),
+        max_candidates: cli.max_candidates.or(file.max_candidates).unwrap_or(16_384),
+        max_connections: cli.max_connections.or(file.max_connections).unwrap_or(65_536),
+        flow_idle_timeout: cli
+            .flow_idle_timeout
+            .or(file.flow_idle_timeout)
+            .unwrap_or(Duration::from_secs(60)),
+        connection_idle_timeout: cli
+            .connection_idle_timeout
+            .or(file.connection_idle_timeout)
+            .unwrap_or(Duration::from_secs(900)),
+        log: cli.log.or(file.log),
+    };
+    if !config.listen.ip().to_canonical().is_loopback() && !config.allow_remote {
+        return Err(ConfigError::Remote(config.listen));
+    }
+    if !(Duration::from_millis(100)..=Duration::from_secs(3_600)).contains(&config.interval) {
+        return Err(ConfigError::Interval(config.interval));
+    }
+    Ok(config)
+}
+
+fn read(path: &Path) -> Result<Settings, ConfigError> {
+    let text = fs::read_to_string(path)
+        .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+    parse(path, &text)
+}
+
+fn parse(path: &Path, text: &str) -> Result<Settings, ConfigError> {
+    if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
+        return Ok(Settings::default());
+    }
+    let settings: Settings = serde_saphyr::from_str(text).map_err(|error| explain(path, &error))?;
+    for (key, value) in [
+        ("max_flows", settings.max_flows),
+        ("max_candidates", settings.max_candidates),
+        ("max_connections", settings.max_connections),
+    ] {
+        if value.is_some_and(|value| !(1..=4_194_304).contains(&value)) {
+            let line = text.lines().position(|line| line.trim_start().starts_with(key));
+            return Err(ConfigError::Value {
+                path: path.to_owned(),
+                line: line.map_or(1, |line| line as u64 + 1),
+                message: format!("`{key}` is not between 1 and 4194304"),
+            });
+        }
+    }
+    Ok(settings)
+}
+
+fn explain(path: &Path, error: &serde_saphyr::Error) -> ConfigError {
+    let error = error.without_snippet();
+    let line = error.location().map_or(1, |location| location.line());
+    let path = path.to_owned();
+    match error {
+        serde_saphyr::Error::SerdeUnknownField { field, expected, .. } => {
+            let nearest = nearest(field, expected)
+                .map_or_else(String::new, |key| format!("; the nearest is `{key}`"));
+            ConfigError::UnknownKey { path, line, key: field.clone(), nearest }
+        }
+        other => ConfigError::Value { path, line, message: other.to_string() },
+    }
+}
+
+/// The valid key that is most like `key`, if one is like it at all.
+fn nearest<'a>(key: &str, valid: &[&'a str]) -> Option<&'a str> {
+    valid
+        .iter()
+        .map(|candidate| (strsim::jaro_winkler(key, candidate), *candidate))
+        .filter(|(likeness, _)| *likeness > 0.7)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, candidate)| candidate)
+}
+
+#[cfg(test)]
+mod tests;

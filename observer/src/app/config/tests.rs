@@ -1,0 +1,70 @@
+use super::*;
+
+fn parse_text(text: &str) -> Result<Settings, ConfigError> {
+    parse(Path::new("observer.yaml"), text)
+}
+
+fn message(text: &str) -> String {
+    match parse_text(text) {
+        Ok(settings) => match effective(Settings::default(), settings) {
+            Ok(config) => panic!("{config:?}"),
+            Err(error) => error.to_string(),
+        },
+        Err(error) => error.to_string(),
+    }
+}
+
+#[test]
+fn a_wrong_key_is_named_with_its_line_and_the_nearest_valid_one() {
+    let text = "# comment\nlisten: 127.0.0.1:9000\nmax_flow: 10\n";
+    let said = message(text);
+    assert!(said.contains("observer.yaml, line 3"), "{said}");
+    assert!(said.contains("`max_flow`") && said.contains("`max_flows`"), "{said}");
+    assert!(!message("zzz: 1\n").contains("nearest"));
+}
+
+#[test]
+fn a_wrong_value_is_named_with_its_line() {
+    for (text, line) in [
+        ("listen: nowhere\n", "line 1"),
+        ("log: info\ninterval: soon\n", "line 2"),
+        ("log: info\nmax_flows: many\n", "line 2"),
+        ("log: info\n\nmax_flows: 0\n", "line 3"),
+    ] {
+        let said = message(text);
+        assert!(said.contains(line), "{text}: {said}");
+    }
+}
+
+#[test]
+fn other_hosts_are_kept_out_unless_let_in() {
+    assert!(message("listen: 0.0.0.0:9464\n").contains("allow_remote"));
+    assert!(message("listen: '[::]:9464'\n").contains("allow_remote"));
+    let settings = parse_text("listen: 0.0.0.0:9464\nallow_remote: true\n").unwrap();
+    assert!(effective(Settings::default(), settings).is_ok());
+}
+
+#[test]
+fn the_command_line_wins_over_the_file_and_the_file_over_the_default() {
+    let cli = Settings { max_flows: Some(1), ..Settings::default() };
+    let file = parse_text("max_flows: 2\nmax_connections: 3\ninterval: 250ms\n").unwrap();
+    let config = effective(cli, file).unwrap();
+    assert_eq!((config.max_flows, config.max_connections), (1, 3));
+    assert_eq!(config.interval, Duration::from_millis(250));
+    assert_eq!(config.max_candidates, 16_384);
+}
+
+#[test]
+fn an_empty_file_is_a_configuration() {
+    for text in ["", "\n# nothing\n"] {
+        assert!(parse_text(text).is_ok());
+    }
+}
+
+#[test]
+fn what_is_printed_can_be_read_back() {
+    let config = effective(Settings::default(), Settings::default()).unwrap();
+    let text = serde_saphyr::to_string(&config).unwrap();
+    let again = effective(Settings::default(), parse_text(&text).unwrap()).unwrap();
+    assert_eq!(again, config);
+}

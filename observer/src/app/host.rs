@@ -1,0 +1,148 @@
+//! The host as it is known: what is read of the kernel, tracked and exported.
+
+use std::{io, time::Duration};
+
+use crate::{
+    export::{
+        metrics::Metrics,
+        snapshot::{Ledger as LedgerLines, Snapshot, Tcp, Voice},
+    },
+    ledger::Ledger,
+    model::Connection,
+    source::ebpf::read::Kernel,
+    track::{connections::ConnectionTracker, voice::VoiceTracker},
+};
+
+use super::config::Config;
+
+/// Everything between the kernel and the exports.
+pub(super) struct Host {
+    voice: VoiceTracker,
+    connections: ConnectionTracker,
+    closed: Vec<Connection>,
+    ledger: Ledger,
+    metrics: Metrics,
+    readings: u64,
+    last_reading_ns: u64,
+}
+
+/// What one reading found, for the log.
+#[derive(Debug, Default)]
+pub(super) struct Reading {
+    pub(super) began: usize,
+    pub(super) ended: usize,
+}
+
+impl Host {
+    pub(super) fn new(config: &Config) -> Result<Self, prometheus::Error> {
+        Ok(Self {
+            voice: VoiceTracker::new(config.flow_idle_timeout),
+            connections: ConnectionTracker::new(config.connection_idle_timeout),
+            closed: Vec::new(),
+            ledger: Ledger::default(),
+            metrics: Metrics::new()?,
+            readings: 0,
+            last_reading_ns: 0,
+        })
+    }
+
+    pub(super) const fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// Whether there has been a reading, and not long ago.
+    pub(super) fn is_alive(&self, interval: Duration) -> bool {
+        let age = Duration::from_nanos(now_ns().saturating_sub(self.last_reading_ns));
+        self.readings > 0 && age < interval * 3 + Duration::from_secs(2)
+    }
+
+    /// Takes the connections that were closed from the ring, so that it has room.
+    pub(super) fn drain(&mut self, kernel: &mut Kernel) {
+        while let Some(connection) = kernel.next_closed() {
+            self.closed.push(connection);
+        }
+    }
+
+    /// Reads every table once.
+    pub(super) fn read(&mut self, kernel: &mut Kernel) -> Reading {
+        let mut reading = Reading::default();
+        self.drain(kernel);
+        self.read_voice(kernel, &mut reading);
+        self.read_connections(kernel);
+        match kernel.losses() {
+            Ok(losses) => self.ledger.set_kernel(losses),
+            Err(error) => self.fail("ledger", &error),
+        }
+        self.metrics.ledger(&self.ledger);
+        self.readings += 1;
+        self.last_reading_ns = now_ns();
+        reading
+    }
+
+    /// What there is at this moment.
+    pub(super) fn snapshot(&self) -> Snapshot {
+        let mut flows: Vec<_> = self.voice.flows().collect();
+        flows.sort_by_key(|flow| (flow.stream.first_ns, flow.key.ssrc, flow.key.direction));
+        let mut open: Vec<_> = self.connections.open().collect();
+        open.sort_by_key(|connection| (connection.established_ns, connection.socket));
+        Snapshot {
+            voice: flows.into_iter().map(|flow| Voice::new(flow, true)).collect(),
+            websockets: Vec::new(),
+            tcp: open.into_iter().map(Tcp::from).collect(),
+            ledger: LedgerLines::new(&self.ledger.losses(), self.ledger.completeness()),
+        }
+    }
+
+    fn read_voice(&mut self, kernel: &mut Kernel, reading: &mut Reading) {
+        let flows = match kernel.flows() {
+            Ok(flows) => flows,
+            Err(error) => return self.fail("voice", &error),
+        };
+        let interval = self.voice.update(flows, now_ns());
+        for flow in &interval.ended {
+            if let Err(error) = kernel.remove_flow(&flow.key) {
+                self.fail("voice", &error);
+            }
+        }
+        self.metrics.voice(&interval, self.voice.flows());
+        self.ledger.add_counted(interval.counts.values().map(|counts| counts.packets).sum());
+        reading.began = interval.began.len();
+        reading.ended = interval.ended.len();
+    }
+
+    fn read_connections(&mut self, kernel: &mut Kernel) {
+        let connections = match kernel.connections() {
+            Ok(connections) => connections,
+            Err(error) => return self.fail("tcp", &error),
+        };
+        // What was closed and found no room in the ring waits in the table.
+        let waiting: Vec<_> = connections
+            .iter()
+            .filter(|connection| connection.closed_ns.is_some())
+            .map(|connection| connection.socket)
+            .collect();
+        let closed = std::mem::take(&mut self.closed);
+        let interval = self.connections.update(connections, closed, now_ns());
+        for socket in waiting.into_iter().chain(interval.idle.iter().copied()) {
+            if let Err(error) = kernel.remove_connection(socket) {
+                self.fail("tcp", &error);
+            }
+        }
+        self.metrics.tcp(&interval, self.connections.open());
+        self.ledger.add_counted(interval.closed.len() as u64);
+    }
+
+    fn fail(&mut self, stage: &'static str, error: &io::Error) {
+        tracing::warn!(stage, %error, "a table of the kernel could not be read");
+        self.ledger.add(stage, "read_failed", 1);
+    }
+}
+
+/// `CLOCK_MONOTONIC`, the kernel programs' clock, in ns.
+fn now_ns() -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the structure lives for the call, and this clock always exists.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
+    u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000_000
+        + u64::try_from(time.tv_nsec).unwrap_or(0)
+}

@@ -1,0 +1,27 @@
+//! Logs, on standard error.
+
+use std::io;
+
+use anyhow::Context as _;
+use tracing_subscriber::{EnvFilter, fmt};
+
+use super::{Failure, is_colour_welcome};
+
+/// Starts logging at the level of `-v`, unless `filter` says otherwise.
+pub(super) fn start(verbose: u8, filter: Option<&str>) -> Result<(), Failure> {
+    let level = match verbose {
+        0 => "observer=info,warn",
+        1 => "observer=debug,info",
+        _ => "observer=debug,observer_ebpf=debug,info",
+    };
+    let filter = EnvFilter::try_new(filter.unwrap_or(level))
+        .context("`log` is not a filter such as `info` or `observer=debug`")
+        .map_err(Failure::cannot_run)?;
+    fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(is_colour_welcome(&io::stderr()))
+        .with_target(verbose > 0)
+        .try_init()
+        .map_err(|error| Failure::cannot_run(anyhow::anyhow!("cannot start logging: {error}")))
+}

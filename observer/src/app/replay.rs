@@ -1,0 +1,121 @@
+//! `observer replay`.
+
+use std::{
+    fs::File,
+    io::{self, IsTerminal as _, Read},
+    path::Path,
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::{
+    cli::Format,
+    config::Config,
+    failure::{Failure, print},
+    is_colour_welcome,
+};
+use crate::{
+    export::snapshot::{Ledger as LedgerLines, Snapshot, Voice},
+    ledger::Ledger,
+    source::pcap::Capture,
+    track::capture::CaptureFlows,
+    view::table,
+};
+
+/// How many packets pass between two looks at the progress bar.
+const PROGRESS_STEP: u64 = 1 << 14;
+
+/// Runs a capture through the state machines and prints what came of it.
+pub(super) fn replay(config: &Config, file: &Path, format: Format) -> Result<(), Failure> {
+    let flows = CaptureFlows::new(config.max_flows as usize);
+    let snapshot = if file == Path::new("-") {
+        follow(Capture::new(io::stdin().lock()).map_err(Failure::cannot_run)?, flows, None)?
+    } else {
+        let size = File::open(file).and_then(|file| file.metadata()).ok().map(|data| data.len());
+        follow(Capture::open(file).map_err(Failure::cannot_run)?, flows, size)?
+    };
+    print(&match format {
+        Format::Json => {
+            serde_json::to_string_pretty(&snapshot).map_err(Failure::cannot_run)? + "\n"
+        }
+        Format::Table => {
+            let colour = is_colour_welcome(&io::stdout());
+            table::render(&snapshot, super::top::style(colour))
+        }
+    })?;
+    Ok(())
+}
+
+fn follow<R: Read>(
+    mut capture: Capture<R>,
+    mut flows: CaptureFlows,
+    size: Option<u64>,
+) -> Result<Snapshot, Failure> {
+    let progress = progress(size);
+    let mut packets = 0_u64;
+    while let Some(packet) = capture.next_packet().context("the capture is damaged")? {
+        flows.advance(packet.bytes, packet.wire_len, packet.time_ns);
+        packets += 1;
+        if packets.is_multiple_of(PROGRESS_STEP) {
+            progress.set_position(capture.bytes_read());
+        }
+    }
+    progress.finish_and_clear();
+    let mut ledger = Ledger::default();
+    ledger.add_counted(flows.packets());
+    for ((stage, reason), count) in flows.losses() {
+        ledger.add(stage, reason, *count);
+    }
+    let skipped = capture.skipped();
+    let unsupported: u64 = skipped.unsupported_link_types.values().sum();
+    for (reason, count) in [
+        ("truncated", skipped.truncated),
+        ("malformed_link_header", skipped.malformed_link_header),
+        ("malformed_ip_header", skipped.malformed_ip_header),
+        ("unsupported_link_type", unsupported),
+        ("file_cut_off", u64::from(capture.truncated())),
+    ] {
+        if count > 0 {
+            ledger.add("capture", reason, count);
+        }
+    }
+    warn(&capture);
+    Ok(Snapshot {
+        voice: flows.flows().iter().map(|flow| Voice::new(flow, false)).collect(),
+        websockets: Vec::new(),
+        tcp: Vec::new(),
+        ledger: LedgerLines::new(&ledger.losses(), ledger.completeness()),
+    })
+}
+
+/// Says what was not read, where a reader of the figures should know.
+fn warn<R: Read>(capture: &Capture<R>) {
+    if capture.truncated() {
+        tracing::warn!("the file ends in the middle of a packet; every whole packet was read");
+    }
+    let unsupported = &capture.skipped().unsupported_link_types;
+    if capture.packets() == 0 && !unsupported.is_empty() {
+        let types: Vec<_> = unsupported.keys().map(ToString::to_string).collect();
+        tracing::warn!(
+            "no packet was read: the link type is {}, and Ethernet, Linux cooked, loopback and raw IP are read",
+            types.join(", ")
+        );
+    }
+}
+
+/// A bar on a terminal, for a file that takes long enough to look at one.
+fn progress(size: Option<u64>) -> ProgressBar {
+    if !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = size.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
+    bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(10));
+    let template = "{wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta}";
+    if let (Some(_), Ok(style)) = (size, ProgressStyle::with_template(template)) {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}

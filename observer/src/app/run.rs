@@ -1,0 +1,174 @@
+//! `observer run`.
+
+use std::{
+    io,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use anyhow::{Context as _, anyhow};
+use tokio::{
+    io::{Interest, unix::AsyncFd},
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+    time::{MissedTickBehavior, interval},
+};
+
+use super::{
+    config::Config,
+    demo::Demo,
+    failure::Failure,
+    host::Host,
+    http::{self, Shared},
+    is_colour_welcome, top,
+};
+use crate::source::ebpf::read::Kernel;
+
+/// Observes until a signal, or until the live view is left.
+pub(super) fn run(config: &Config, demo: bool, diagnostics: bool) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")
+        .map_err(Failure::cannot_run)?;
+    runtime.block_on(observe(config, demo, diagnostics))
+}
+
+async fn observe(config: &Config, demo: bool, diagnostics: bool) -> Result<(), Failure> {
+    let listener = bind(config).await?;
+    let mut kernel = Kernel::start(&config.options(diagnostics))?;
+    let host = Arc::new(Mutex::new(Host::new(config).map_err(Failure::cannot_run)?));
+    announce(config, &kernel, &host);
+    let service = http::router(Arc::clone(&host), config.listen, config.interval);
+    let server = tokio::spawn(async move { axum::serve(listener, service).await });
+    let demo = demo.then(Demo::start).transpose().context("cannot start the demo")?;
+    let stop = Arc::new(AtomicBool::new(false));
+    let view = demo.is_some().then(|| top::show_shared(&host, config.interval, &stop)).flatten();
+    let outcome = read_until_stopped(config, &mut kernel, &host, diagnostics, &stop).await;
+    stop.store(true, Ordering::Relaxed);
+    if let Some(view) = view {
+        // A view that panicked has given the terminal back.
+        let _ended = view.join();
+    }
+    drop(demo);
+    server.abort();
+    tracing::info!("stopped; every program is detached");
+    outcome
+}
+
+async fn bind(config: &Config) -> Result<TcpListener, Failure> {
+    TcpListener::bind(config.listen).await.map_err(|error| {
+        let next = match error.kind() {
+            io::ErrorKind::AddrInUse => {
+                "it is taken, perhaps by another observer (`observer top` shows what it sees); choose another with --listen"
+            }
+            io::ErrorKind::PermissionDenied => "ports below 1024 need CAP_NET_BIND_SERVICE; choose another with --listen",
+            _ => "choose another with --listen",
+        };
+        Failure::cannot_run(anyhow!("cannot listen on {}: {error}: {next}", config.listen))
+    })
+}
+
+/// The start-up log: what is up, and what is missing because of what is not.
+fn announce(config: &Config, kernel: &Kernel, host: &Shared) {
+    let host = host.lock().unwrap_or_else(PoisonError::into_inner);
+    for state in kernel.probes() {
+        host.metrics().probe(state.probe.name, state.failure.is_none());
+        if let Some(failure) = &state.failure {
+            let metrics = state.probe.metrics.join(", ");
+            tracing::warn!(probe = state.probe.name, failure, "missing metrics: {metrics}");
+        }
+    }
+    tracing::info!(
+        cgroup = %kernel.cgroup().display(),
+        probes = kernel.probes().iter().filter(|state| state.failure.is_none()).count(),
+        "observing; http://{}/metrics, http://{}/api/v1/snapshot, `observer top`",
+        config.listen,
+        config.listen
+    );
+}
+
+async fn read_until_stopped(
+    config: &Config,
+    kernel: &mut Kernel,
+    host: &Shared,
+    diagnostics: bool,
+    stop: &AtomicBool,
+) -> Result<(), Failure> {
+    let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
+    let events = kernel.events_fd().context("cannot wait for the kernel's events")?;
+    // SAFETY: an owned descriptor is the same for as long as it lives.
+    let events = unsafe { AsyncFd::register_with_interest(events, Interest::READABLE) }
+        .context("cannot wait for the kernel's events")?;
+    let mut logs = diagnostics.then(|| kernel.logger()).flatten();
+    let mut ticks = interval(config.interval);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let mut stop_checks = interval(Duration::from_millis(100));
+    let mut summary = Summary::new(config.interval);
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => return Ok(()),
+            _ = interrupt.recv() => return Ok(()),
+            _ = ticks.tick() => {
+                let mut host = host.lock().unwrap_or_else(PoisonError::into_inner);
+                let reading = host.read(kernel);
+                if reading.began + reading.ended > 0 {
+                    tracing::debug!(began = reading.began, ended = reading.ended, "voice flows");
+                }
+                if let Some(logs) = &mut logs {
+                    logs.flush();
+                }
+                summary.tick(&host);
+            }
+            ready = events.readable() => {
+                host.lock().unwrap_or_else(PoisonError::into_inner).drain(kernel);
+                ready.context("cannot wait for the kernel's events")?.clear_ready();
+            }
+            _ = stop_checks.tick() => if stop.load(Ordering::Relaxed) { return Ok(()) },
+        }
+    }
+}
+
+/// A line a minute, so that a log says that there is life.
+struct Summary {
+    every: u32,
+    ticks: u32,
+}
+
+impl Summary {
+    fn new(interval: Duration) -> Self {
+        let every = Duration::from_secs(60).as_secs_f64() / interval.as_secs_f64();
+        Self { every: (every as u32).max(1), ticks: 0 }
+    }
+
+    fn tick(&mut self, host: &Host) {
+        if self.ticks == self.every {
+            self.ticks = 0;
+            let snapshot = host.snapshot();
+            let lost: u64 = snapshot.voice.iter().map(|flow| flow.lost).sum();
+            tracing::info!(
+                voice_flows = snapshot.voice.len(),
+                lost_packets = lost,
+                tcp_connections = snapshot.tcp.len(),
+                completeness = snapshot.ledger.completeness,
+                "observing"
+            );
+        }
+        self.ticks += 1;
+    }
+}
+
+/// Whether a live view can be drawn.
+pub(super) fn is_terminal() -> bool {
+    use io::IsTerminal as _;
+    io::stdout().is_terminal() && io::stdin().is_terminal()
+}
+
+/// Whether it may be coloured.
+pub(super) fn colour() -> bool {
+    is_colour_welcome(&io::stdout())
+}

@@ -1,0 +1,127 @@
+//! `observer top`.
+
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use anyhow::{Context as _, anyhow};
+
+use super::{
+    cli::Format,
+    config::Config,
+    failure::{Failure, print},
+    host::Host,
+    http::Shared,
+    run::{colour, is_terminal},
+};
+use crate::{
+    export::snapshot::Snapshot,
+    source::ebpf::read::Kernel,
+    view::{
+        table::{self, Style},
+        top::{self as live, Options},
+    },
+};
+
+/// Shows what a running observer serves, or what this process observes by itself.
+pub(super) fn top(
+    config: &Config,
+    once: bool,
+    format: Format,
+    url: Option<&str>,
+) -> Result<(), Failure> {
+    let (title, mut next) = source(config, url)?;
+    if once {
+        let snapshot = next().map_err(|error| Failure::cannot_run(anyhow!(error)))?;
+        return Ok(print(&match format {
+            Format::Json => serde_json::to_string_pretty(&snapshot).context("JSON")? + "\n",
+            Format::Table => table::render(&snapshot, style(colour())),
+        })?);
+    }
+    if !is_terminal() {
+        return Err(Failure::cannot_run(anyhow!(
+            "the live view needs a terminal; `observer top --once` prints one snapshot"
+        )));
+    }
+    let options = Options { colour: colour(), interval: config.interval, title };
+    live::run(next, options).context("the terminal failed")?;
+    Ok(())
+}
+
+/// How a table is printed here.
+pub(super) fn style(colour: bool) -> Style {
+    let width = is_terminal().then(|| crossterm::terminal::size().ok()).flatten();
+    Style { colour, width: width.map(|(width, _)| width) }
+}
+
+/// Shows the host of this process live, on a thread of its own. `None` where there is
+/// no terminal. Leaving the view sets `stop`.
+pub(super) fn show_shared(
+    host: &Shared,
+    interval: Duration,
+    stop: &Arc<AtomicBool>,
+) -> Option<JoinHandle<()>> {
+    if !is_terminal() {
+        return None;
+    }
+    let (host, stop) = (Arc::clone(host), Arc::clone(stop));
+    Some(thread::spawn(move || {
+        let next = || Ok(host.lock().unwrap_or_else(PoisonError::into_inner).snapshot());
+        let title = "this host, with the demo's traffic".to_owned();
+        if let Err(error) = live::run(next, Options { colour: colour(), interval, title }) {
+            tracing::warn!(%error, "the terminal failed");
+        }
+        stop.store(true, Ordering::Relaxed);
+    }))
+}
+
+type Next = Box<dyn FnMut() -> Result<Snapshot, String>>;
+
+fn source(config: &Config, url: Option<&str>) -> Result<(String, Next), Failure> {
+    let chosen = url.map_or_else(|| default_url(config), str::to_owned);
+    let first = fetch(&chosen);
+    if url.is_some() || first.is_ok() {
+        let title = chosen.clone();
+        return Ok((title, Box::new(move || fetch(&chosen))));
+    }
+    // No observer answers: observe from here.
+    let mut kernel = Kernel::start(&config.options(false))
+        .with_context(|| format!("no observer answers at {chosen}, and this one cannot observe"))
+        .map_err(Failure::cannot_run)?;
+    let mut host = Host::new(config).map_err(Failure::cannot_run)?;
+    let interval = config.interval;
+    let mut first = true;
+    let next = move || {
+        if first {
+            // Rates and losses need something to look at.
+            thread::sleep(interval);
+            first = false;
+        }
+        host.read(&mut kernel);
+        Ok(host.snapshot())
+    };
+    Ok(("this host".to_owned(), Box::new(next)))
+}
+
+fn default_url(config: &Config) -> String {
+    let ip = match config.listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => "127.0.0.1".to_owned(),
+        IpAddr::V6(ip) if ip.is_unspecified() => "[::1]".to_owned(),
+        IpAddr::V4(ip) => ip.to_string(),
+        IpAddr::V6(ip) => format!("[{ip}]"),
+    };
+    format!("http://{ip}:{}/api/v1/snapshot", config.listen.port())
+}
+
+fn fetch(url: &str) -> Result<Snapshot, String> {
+    let agent: ureq::Agent =
+        ureq::Agent::config_builder().timeout_global(Some(Duration::from_secs(5))).build().into();
+    let mut response = agent.get(url).call().map_err(|error| format!("{url}: {error}"))?;
+    response.body_mut().read_json().map_err(|error| format!("{url}: {error}"))
+}

@@ -1,0 +1,127 @@
+//! The observer, and what it saw of the test's own sockets.
+
+use std::{
+    collections::HashMap,
+    os::fd::AsRawFd,
+    thread,
+    time::{Duration, Instant},
+};
+
+use observer::{
+    model::{Connection, Direction, Losses, SocketCookie, VoiceFlow},
+    source::ebpf::{
+        load::{Limits, LoadError, Options},
+        read::Kernel,
+    },
+};
+
+use super::socket::{PATIENCE, cookie};
+
+/// Enough for every test and whatever else the host does meanwhile.
+pub(crate) const LIMITS: Limits =
+    Limits { flows: 4_096, candidates: 4_096, sockets: 8_192, ring_bytes: 1 << 20 };
+
+/// The programs, attached.
+pub(crate) struct Observation {
+    /// The product.
+    pub(crate) kernel: Kernel,
+    closed: HashMap<SocketCookie, Connection>,
+}
+
+impl Observation {
+    /// Loads and attaches everything, and wants every probe up.
+    pub(crate) fn start() -> Self {
+        Self::with(LIMITS, false)
+    }
+
+    /// With other bounds, with or without diagnostics.
+    pub(crate) fn with(limits: Limits, diagnostics: bool) -> Self {
+        let observation = Self::try_with(limits, diagnostics).unwrap_or_else(|error| {
+            panic!("these tests need root, and a kernel that takes the programs: {error}")
+        });
+        for probe in observation.kernel.probes() {
+            assert_eq!(probe.failure, None, "{}", probe.probe.name);
+        }
+        observation
+    }
+
+    /// Whatever attaches.
+    pub(crate) fn try_with(limits: Limits, diagnostics: bool) -> Result<Self, LoadError> {
+        let kernel = Kernel::start(&Options { limits, cgroup_root: None, diagnostics })?;
+        Ok(Self { kernel, closed: HashMap::new() })
+    }
+
+    /// The flows of a socket.
+    pub(crate) fn flows(&mut self, socket: &impl AsRawFd) -> Vec<VoiceFlow> {
+        let cookie = cookie(socket);
+        let mut flows = self.kernel.flows().unwrap();
+        flows.retain(|flow| flow.key.socket == cookie);
+        flows
+    }
+
+    /// The one flow of a socket with this SSRC and direction.
+    pub(crate) fn flow(
+        &mut self,
+        socket: &impl AsRawFd,
+        ssrc: u32,
+        direction: Direction,
+    ) -> VoiceFlow {
+        let mut flows = self.flows(socket);
+        flows.retain(|flow| flow.key.ssrc == ssrc && flow.key.direction == direction);
+        let [flow] = flows[..] else { panic!("one flow of {ssrc:#x} wanted, not {flows:?}") };
+        flow
+    }
+
+    /// The connections that the table holds of these sockets, in their order.
+    pub(crate) fn connections(&mut self, sockets: &[SocketCookie]) -> Vec<Connection> {
+        let table = self.kernel.connections().unwrap();
+        let of = |cookie: &SocketCookie| table.iter().find(|one| one.socket == *cookie).copied();
+        sockets.iter().filter_map(of).collect()
+    }
+
+    /// Takes from the ring what is there, and says what was said of a socket so far.
+    pub(crate) fn closed(&mut self, socket: SocketCookie) -> Option<Connection> {
+        while let Some(closed) = self.kernel.next_closed() {
+            let before = self.closed.insert(closed.socket, closed);
+            assert_eq!(before, None, "a connection closes once");
+        }
+        self.closed.get(&socket).copied()
+    }
+
+    /// The final figures of these sockets, in their order, as soon as they are there.
+    pub(crate) fn all_closed<const N: usize>(
+        &mut self,
+        sockets: [SocketCookie; N],
+    ) -> [Connection; N] {
+        sockets.map(|socket| await_some("a closed connection", || self.closed(socket)))
+    }
+
+    /// What went uncounted, without the zeros.
+    pub(crate) fn losses(&self) -> Losses {
+        let mut losses = self.kernel.losses().unwrap();
+        losses.retain(|_, count| *count != 0);
+        losses
+    }
+
+    /// Nothing went uncounted.
+    pub(crate) fn assert_clean(&self) {
+        assert_eq!(self.losses(), Losses::new());
+    }
+}
+
+/// Waits for what comes without further ado.
+pub(crate) fn await_some<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{what} did not come");
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// A number that every kernel must agree on.
+pub(crate) fn figure(name: &str, value: impl std::fmt::Display) {
+    println!("figure {name}={value}");
+}

@@ -1,0 +1,225 @@
+//! The command as a user meets it: what it says and how it ends when something is
+//! wrong, and that it leaves nothing behind.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader},
+    net::{SocketAddr, TcpListener, UdpSocket},
+    path::PathBuf,
+    process::{Child, Command, Output, Stdio},
+    sync::mpsc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use support::attachment::attached;
+
+#[expect(dead_code, reason = "each test binary uses a part of it")]
+mod support;
+
+fn observer() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_observer"));
+    command.env_remove("OBSERVER_CONFIG").stdin(Stdio::null());
+    command
+}
+
+fn run(arguments: &[&str]) -> Output {
+    observer().args(arguments).output().unwrap()
+}
+
+/// Asserts the exit code, and that standard error is one sentence with all of `words`.
+#[track_caller]
+fn assert_says(output: &Output, code: i32, words: &[&str]) {
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
+    for word in words {
+        assert!(said.contains(word), "no {word:?} in {said}");
+    }
+}
+
+fn scratch(name: &str, text: &[u8]) -> PathBuf {
+    let path = std::env::temp_dir().join(format!("observer-{}-{name}", std::process::id()));
+    fs::write(&path, text).unwrap();
+    path
+}
+
+/// A free port. Somebody else may take it in between; the tests run one at a time.
+fn free() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+/// A running observer, ended with this.
+struct Running {
+    child: Child,
+    lines: mpsc::Receiver<String>,
+}
+
+impl Running {
+    fn start(arguments: &[&str]) -> Self {
+        let mut child = observer()
+            .args(["run", "--interval", "200ms", "--listen", &free().to_string()])
+            .args(arguments)
+            .stderr(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let (send, lines) = mpsc::channel();
+        thread::spawn(move || {
+            stderr.lines().map_while(Result::ok).try_for_each(|line| send.send(line))
+        });
+        let running = Self { child, lines };
+        running.wait_for("observing");
+        running
+    }
+
+    #[track_caller]
+    fn wait_for(&self, word: &str) -> String {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        let mut said = Vec::new();
+        while let Ok(line) =
+            self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now()))
+        {
+            if line.contains(word) {
+                return line;
+            }
+            said.push(line);
+        }
+        panic!("it never said {word:?}, but {said:#?}");
+    }
+
+    fn signal(&self, signal: i32) {
+        // SAFETY: the process is our child, and not waited for yet.
+        assert_eq!(unsafe { libc::kill(self.child.id() as i32, signal) }, 0);
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ended = self.child.kill();
+        let _ended = self.child.wait();
+    }
+}
+
+#[test]
+fn a_wrong_key_is_named_with_its_line_and_the_nearest_valid_one() {
+    let path = scratch("key.yaml", b"# ours\ninterval: 1s\nmax_conections: 5\n");
+    let output = run(&["--config", path.to_str().unwrap(), "config"]);
+    assert_says(&output, 2, &["line 3", "`max_conections`", "`max_connections`"]);
+    fs::remove_file(path).unwrap();
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    assert_says(&run(&["--config", "/nowhere.yaml", "config"]), 2, &["/nowhere.yaml"]);
+    assert_says(&run(&["replay", "/nowhere.pcap"]), 2, &["/nowhere.pcap"]);
+}
+
+#[test]
+fn what_is_no_capture_is_said_to_be_none() {
+    for (name, bytes, word) in [
+        ("text", b"hello, this is no capture at all".as_slice(), "pcap"),
+        ("empty", b"".as_slice(), "empty"),
+        ("gzip", &[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0], "gunzip"),
+    ] {
+        let path = scratch(name, bytes);
+        assert_says(&run(&["replay", path.to_str().unwrap()]), 2, &[word]);
+        fs::remove_file(path).unwrap();
+    }
+}
+
+#[test]
+fn a_port_that_is_taken_is_named() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    assert_says(&run(&["run", "--listen", &address]), 2, &[&address, "taken", "--listen"]);
+}
+
+#[test]
+fn other_hosts_are_kept_out_unless_let_in() {
+    assert_says(&run(&["run", "--listen", "0.0.0.0:0"]), 2, &["allow_remote"]);
+}
+
+#[test]
+fn what_is_no_cgroup_root_is_refused() {
+    let listen = free().to_string();
+    let output = run(&["run", "--listen", &listen, "--cgroup-root", "/proc"]);
+    assert_says(&output, 2, &["/proc", "not the root of the cgroup v2"]);
+    let output = run(&["run", "--listen", &listen, "--cgroup-root", "/nowhere"]);
+    assert_says(&output, 2, &["/nowhere"]);
+}
+
+#[test]
+fn without_privileges_it_says_which_are_missing() {
+    let exe = env!("CARGO_BIN_EXE_observer");
+    let unprivileged = ["--bounding-set=-all", "--inh-caps=-all", exe];
+    for command in ["run", "check"] {
+        let output = Command::new("setpriv")
+            .args(unprivileged)
+            .arg(command)
+            .args(["--listen", &free().to_string()])
+            .output();
+        let output = output.unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said);
+        assert!(said.contains("CAP_BPF") && said.contains("setcap"), "{said}");
+    }
+}
+
+#[test]
+fn help_teaches_and_usage_errors_end_with_2() {
+    let help = run(&["--help"]);
+    assert!(help.status.success());
+    let text = String::from_utf8_lossy(&help.stdout);
+    for word in ["Examples", "Exit codes", "replay", "OBSERVER_"] {
+        assert!(text.contains(word), "{word}");
+    }
+    assert_eq!(run(&["no-such-command"]).status.code(), Some(2));
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(!run(&["completions", shell]).stdout.is_empty(), "{shell}");
+    }
+}
+
+#[test]
+fn every_way_to_end_leaves_nothing_attached() {
+    let before = attached();
+    for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGKILL] {
+        let mut running = Running::start(&[]);
+        assert!(attached().len() >= before.len() + 3, "three programs are attached");
+        running.signal(signal);
+        let status = running.child.wait().unwrap();
+        assert_eq!(status.success(), signal != libc::SIGKILL, "signal {signal}: {status}");
+        assert_eq!(attached(), before, "signal {signal}");
+    }
+}
+
+#[test]
+fn two_observers_share_a_host() {
+    let before = attached();
+    let first = Running::start(&[]);
+    let second = Running::start(&[]);
+    assert!(attached().len() >= before.len() + 6);
+    drop(first);
+    assert!(attached().len() >= before.len() + 3);
+    drop(second);
+    assert_eq!(attached(), before);
+}
+
+#[test]
+fn the_kernels_diagnostics_are_shown_at_vv() {
+    let running = Running::start(&["-vv"]);
+    let receiver = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let ssrc = 0x5eed_0001_u32;
+    for sequence in 0..3_u16 {
+        let mut packet = vec![0x80, 0];
+        packet.extend(sequence.to_be_bytes());
+        packet.extend((u32::from(sequence) * 160).to_be_bytes());
+        packet.extend(ssrc.to_be_bytes());
+        packet.extend([0; 160]);
+        sender.send_to(&packet, receiver.local_addr().unwrap()).unwrap();
+    }
+    running.wait_for(&format!("voice flow began: ssrc {ssrc}"));
+}

@@ -1,0 +1,152 @@
+//! `observer replay` against captures whose answers tshark 4.0 gave
+//! (`fixtures/captures/README.md`). Needs no privileges.
+
+use std::{path::PathBuf, process::Command};
+
+use observer::export::snapshot::{Snapshot, Voice};
+
+fn capture(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/captures").join(name)
+}
+
+fn replay(name: &str) -> Snapshot {
+    let output = Command::new(env!("CARGO_BIN_EXE_observer"))
+        .args(["replay", "--format", "json"])
+        .arg(capture(name))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// Source, SSRC, packets, expected, lost, duplicates, reordered.
+type Answer = (&'static str, u32, u64, u64, u64, u64, u64);
+
+fn answers(snapshot: &Snapshot) -> Vec<(&str, u32, u64, u64, u64, u64, u64)> {
+    let mut answers: Vec<_> = snapshot
+        .voice
+        .iter()
+        .map(|flow| {
+            let Voice { src, ssrc, packets, expected, lost, duplicates, reordered, .. } = flow;
+            (src.as_str(), *ssrc, *packets, *expected, *lost, *duplicates, *reordered)
+        })
+        .collect();
+    answers.sort_unstable();
+    answers
+}
+
+#[track_caller]
+fn assert_answers(name: &str, expected: &[Answer]) -> Snapshot {
+    let snapshot = replay(name);
+    let mut expected = expected.to_vec();
+    expected.sort_unstable();
+    assert_eq!(answers(&snapshot), expected, "{name}");
+    snapshot
+}
+
+fn near(ours: Option<f64>, judge: f64, tolerance: f64) -> bool {
+    ours.is_some_and(|ours| (ours - judge).abs() <= tolerance)
+}
+
+#[test]
+fn g711_played_by_sipp_and_echoed() {
+    let snapshot = assert_answers(
+        "sipp-g711-echo.pcapng",
+        &[
+            ("127.0.0.1:6000", 0xdee0_ee8f, 236, 236, 0, 0, 0),
+            ("127.0.0.1:7000", 0xdee0_ee8f, 236, 236, 0, 0, 0),
+            // The closing packet of the digit comes three times (RFC 4733).
+            ("127.0.0.1:6000", 0x0e05_384e, 10, 8, 0, 2, 0),
+            ("127.0.0.1:7000", 0x0e05_384e, 10, 8, 0, 2, 0),
+        ],
+    );
+    for flow in snapshot.voice.iter().filter(|flow| flow.payload_type == 8) {
+        assert!(near(flow.jitter_mean_ms, 0.3555, 0.001), "{flow:?}");
+        assert!(near(flow.jitter_max_ms, 0.831, 0.001), "{flow:?}");
+        assert!((flow.delta_max_ms - 34.825).abs() < 0.003, "{flow:?}");
+        assert_eq!((flow.clock_rate, flow.codec.as_deref()), (8_000, Some("pcma")));
+    }
+}
+
+#[test]
+fn opus_in_srtp_between_browsers_that_change_their_path() {
+    let snapshot = assert_answers(
+        "chromium-opus-srtp-ice-switch.pcapng",
+        &[
+            ("192.0.2.2:37858", 0x7536_3087, 8, 8, 0, 0, 0),
+            ("[fd00::2]:46490", 0x7536_3087, 1_523, 1_523, 0, 0, 0),
+        ],
+    );
+    let flow = snapshot.voice.iter().find(|flow| flow.packets == 1_523).unwrap();
+    assert!(near(flow.jitter_mean_ms, 0.663, 0.001), "{flow:?}");
+    assert!(near(flow.jitter_max_ms, 4.465, 0.001), "{flow:?}");
+    assert!((flow.delta_max_ms - 48.025).abs() < 0.002, "{flow:?}");
+}
+
+#[test]
+fn opus_in_srtp_between_aiortc_peers() {
+    let expected = [("192.0.2.2:41914", 0x0382_cabb, 798, 798, 0, 0, 0)];
+    assert_answers("aiortc-opus-srtp.pcapng", &expected);
+}
+
+#[test]
+fn a_relayed_call_with_loss_reordering_and_a_pause() {
+    let snapshot = assert_answers(
+        "kakaotalk-four-streams.pcap",
+        &[
+            ("10.24.82.188:11320", 0x0b86_5519, 757, 760, 3, 0, 0),
+            ("10.24.82.188:10268", 0x549a_a5da, 746, 746, 0, 0, 0),
+            ("1.201.1.174:23044", 0x549a_a5da, 746, 746, 0, 0, 21),
+            ("1.201.1.174:23046", 0x0b86_5519, 742, 745, 3, 0, 26),
+        ],
+    );
+    let longest = snapshot.voice.iter().map(|flow| flow.delta_max_ms).fold(0.0, f64::max);
+    assert!((longest - 2_844.36).abs() < 0.01, "{longest}");
+}
+
+#[test]
+fn every_file_format_and_link_layer_gives_one_answer() {
+    let variants = [
+        "ethernet.pcapng",
+        "big-endian.pcapng",
+        "nanoseconds.pcap",
+        "microseconds.pcap",
+        "linux-cooked-v1.pcap",
+        "linux-cooked-v2.pcap",
+        "raw-ip.pcap",
+        "loopback.pcap",
+        "vlan.pcap",
+        "stacked-vlan.pcap",
+    ];
+    for variant in variants {
+        let name = format!("g711-{variant}");
+        let expected = [("127.0.0.1:6000", 0xdee0_ee8f, 100, 100, 0, 0, 0)];
+        let snapshot = assert_answers(&name, &expected);
+        let flow = &snapshot.voice[0];
+        assert!(near(flow.jitter_mean_ms, 0.256, 0.001), "{name}: {flow:?}");
+        assert!(near(flow.jitter_max_ms, 0.495, 0.001), "{name}: {flow:?}");
+    }
+}
+
+#[test]
+fn what_is_not_voice_yields_no_flow() {
+    for name in [
+        "dns.pcapng",
+        "quic.pcapng",
+        "random-udp.pcapng",
+        "rtcp-only.pcapng",
+        "stun-dtls-only.pcapng",
+        "sdp-prefix-opus.pcap",
+    ] {
+        let snapshot = replay(name);
+        assert_eq!(snapshot.voice, [], "{name}");
+        assert!(snapshot.ledger.lost.is_empty(), "{name}: {:?}", snapshot.ledger);
+    }
+}
+
+#[test]
+fn a_replay_knows_no_process_and_no_direction() {
+    let snapshot = replay("g711-raw-ip.pcap");
+    assert_eq!(snapshot.voice[0].direction, None);
+    assert!(snapshot.tcp.is_empty() && snapshot.websockets.is_empty());
+}

@@ -1,0 +1,121 @@
+//! What was sent, what arrived, and whether the observer and tshark say the same.
+
+use std::collections::BTreeSet;
+
+use observer::model::VoiceFlow;
+
+use super::tshark::Stream;
+
+/// How far from tshark's a duration may lie, as a share of tshark's.
+const SHARE: f64 = 0.05;
+
+/// What a sender sent, and which of it the capture has.
+#[derive(Debug)]
+pub(crate) struct Truth {
+    /// Places in the sender's sequence, from 0, of the packets that arrived.
+    arrived: BTreeSet<u64>,
+    sent: u64,
+    first: u16,
+}
+
+/// Packets at the edges of a flow, which the observer cannot know of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Edges {
+    /// Arrived before two followed each other, and so before it was a flow.
+    pub(crate) in_probation: u64,
+    /// Lost behind the first that arrived, and before it was a flow.
+    pub(crate) lost_in_probation: u64,
+    /// Lost before any arrived.
+    pub(crate) lost_before: u64,
+    /// Lost after the last that arrived.
+    pub(crate) lost_after: u64,
+}
+
+impl Truth {
+    /// `sent` packets from the sequence number `first`, of which those with
+    /// `sequence_numbers` arrived.
+    pub(crate) fn new(first: u16, sent: u64, sequence_numbers: &[u16]) -> Self {
+        assert!(sent < 1 << 16, "the sequence numbers name each packet");
+        let place = |sequence: &u16| u64::from(sequence.wrapping_sub(first));
+        let arrived: BTreeSet<_> = sequence_numbers.iter().map(place).collect();
+        assert!(arrived.last().is_some_and(|last| *last < sent), "{arrived:?} of {sent}");
+        Self { arrived, sent, first }
+    }
+
+    /// Packets that were sent and did not arrive.
+    pub(crate) fn missing(&self) -> u64 {
+        self.sent - self.arrived.len() as u64
+    }
+
+    /// What lies outside `flow`.
+    pub(crate) fn edges(&self, flow: &VoiceFlow) -> Edges {
+        let begin = u64::from((flow.stream.base as u16).wrapping_sub(self.first));
+        let end = begin + (flow.stream.highest - flow.stream.base) + 1;
+        let (first, last) = (self.arrived.first(), self.arrived.last());
+        let first = *first.expect("something arrived");
+        let in_probation = self.arrived.range(..begin).count() as u64;
+        assert_eq!(end, last.expect("something arrived") + 1, "the flow ends with the capture");
+        Edges {
+            in_probation,
+            lost_in_probation: begin - first - in_probation,
+            lost_before: first,
+            lost_after: self.sent - end,
+        }
+    }
+}
+
+/// Packets and losses, to the packet.
+pub(crate) fn counts_agree(
+    name: &str,
+    flow: &VoiceFlow,
+    stream: &Stream,
+    truth: &Truth,
+    dropped: u64,
+) -> Edges {
+    let edges = truth.edges(flow);
+    let ours = &flow.stream;
+    println!(
+        "{name}: packets {} (tshark {}), lost {} (tshark {}, dropped {dropped}), {edges:?}",
+        ours.packets,
+        stream.packets,
+        ours.lost(),
+        stream.lost,
+    );
+    assert_eq!(
+        truth.missing(),
+        dropped,
+        "{name}: packets that the capture lacks, and that nft dropped"
+    );
+    assert_eq!(flow.key.ssrc, stream.ssrc, "{name}: SSRC, ours and tshark's");
+    assert_eq!(
+        ours.packets + edges.in_probation,
+        stream.packets,
+        "{name}: packets, ours with those in probation and tshark's"
+    );
+    assert_eq!(
+        ours.lost() as i64 + edges.lost_in_probation as i64,
+        stream.lost + ours.duplicates as i64,
+        "{name}: lost, ours with those in probation and tshark's without duplicates"
+    );
+    let outside = edges.lost_in_probation + edges.lost_before + edges.lost_after;
+    assert_eq!(ours.lost() + outside, dropped, "{name}: lost, ours with the edges and nft's");
+    edges
+}
+
+/// Jitter and the longest gap, within 5 % or `least_ms`, whichever is more.
+pub(crate) fn times_agree(name: &str, flow: &VoiceFlow, stream: &Stream, least_ms: f64) {
+    let ours = &flow.stream;
+    let ms = |ns: u64| ns as f64 / 1e6;
+    let mean = ms(ours.jitter_sum_ns) / ours.jitter_samples as f64;
+    for (what, ours, theirs) in [
+        ("mean jitter", mean, stream.jitter_mean_ms),
+        ("largest jitter", ms(ours.jitter_max_ns), stream.jitter_max_ms),
+        ("longest gap", ms(ours.delta_max_ns), stream.delta_max_ms),
+    ] {
+        println!("{name}: {what} {ours:.3} ms (tshark {theirs:.3} ms)");
+        assert!(
+            (ours - theirs).abs() <= (theirs * SHARE).max(least_ms),
+            "{name}: {what} is {ours:.3} ms, tshark's {theirs:.3} ms"
+        );
+    }
+}

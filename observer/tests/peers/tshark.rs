@@ -1,0 +1,67 @@
+//! The judge of voice: tshark's reading of a capture.
+
+use std::process::Command;
+
+use super::capture::CaptureFile;
+
+/// A line of `tshark -z rtp,streams`.
+#[derive(Clone, Debug)]
+pub(crate) struct Stream {
+    /// Synchronisation source.
+    pub(crate) ssrc: u32,
+    /// Port the packets go to.
+    pub(crate) port: u16,
+    /// Name of the payload type.
+    pub(crate) payload: String,
+    /// Packets, duplicates among them.
+    pub(crate) packets: u64,
+    /// Packets missing, less duplicates.
+    pub(crate) lost: i64,
+    /// Longest time between two packets, in ms.
+    pub(crate) delta_max_ms: f64,
+    /// Mean of the jitter after each packet, in ms.
+    pub(crate) jitter_mean_ms: f64,
+    /// Largest jitter, in ms.
+    pub(crate) jitter_max_ms: f64,
+}
+
+/// The streams that go to `port`. Told that it is RTP, tshark counts every packet;
+/// left to its heuristics, it rejects some and reports them lost.
+pub(crate) fn streams(capture: &CaptureFile, port: u16) -> Vec<Stream> {
+    let text = tshark(capture, port, &["-q", "-z", "rtp,streams"]);
+    text.lines().filter_map(stream).filter(|stream| stream.port == port).collect()
+}
+
+/// The sequence numbers of one stream, in the order of arrival.
+pub(crate) fn sequence_numbers(capture: &CaptureFile, port: u16, ssrc: u32) -> Vec<u16> {
+    let filter = format!("udp.dstport == {port} && rtp.ssrc == {ssrc:#x}");
+    let text = tshark(capture, port, &["-Y", &filter, "-T", "fields", "-e", "rtp.seq"]);
+    text.lines().map(|line| line.parse().expect("a sequence number")).collect()
+}
+
+fn tshark(capture: &CaptureFile, port: u16, words: &[&str]) -> String {
+    let mut command = Command::new("tshark");
+    command.arg("-r").arg(capture.path()).args(["-d", &format!("udp.port=={port},rtp")]);
+    let output = command.args(words).output().expect("tshark starts");
+    assert!(output.status.success(), "tshark refused: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Start, end, source, port, destination, port, SSRC, payload, packets, lost, the
+/// share of it, then minimum, mean and maximum of delta and of jitter. The payload's
+/// name may have blanks in it.
+fn stream(line: &str) -> Option<Stream> {
+    let words: Vec<_> = line.split_whitespace().collect();
+    let share = words.iter().position(|word| word.ends_with("%)"))?;
+    let number = |at: usize| words.get(at)?.parse::<f64>().ok();
+    Some(Stream {
+        ssrc: u32::from_str_radix(words.get(6)?.strip_prefix("0x")?, 16).ok()?,
+        port: words[5].parse().ok()?,
+        payload: words.get(7..share - 2)?.join(" "),
+        packets: words[share - 2].parse().ok()?,
+        lost: words[share - 1].parse().ok()?,
+        delta_max_ms: number(share + 3)?,
+        jitter_mean_ms: number(share + 5)?,
+        jitter_max_ms: number(share + 6)?,
+    })
+}

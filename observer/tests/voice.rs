@@ -1,0 +1,344 @@
+//! Voice across network namespaces, with losses that the test knows of: the flows
+//! that the kernel side counts against tshark's reading of a capture taken beside.
+//!
+//! What nft drops in the sender's output hook falls before the sender's own
+//! `cgroup_skb` hook, so both flows of a stream lack it: the transmitted one too.
+
+mod peers {
+    pub(crate) mod capture;
+    pub(crate) mod ends;
+    pub(crate) mod firewall;
+    pub(crate) mod folder;
+    pub(crate) mod gstreamer;
+    pub(crate) mod judge;
+    pub(crate) mod namespace;
+    pub(crate) mod observed;
+    pub(crate) mod process;
+    pub(crate) mod relay;
+    pub(crate) mod sipp;
+    pub(crate) mod tool;
+    pub(crate) mod tshark;
+}
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    thread::scope,
+    time::Duration,
+};
+
+use observer::model::{Direction, VoiceFlow};
+use peers::{
+    capture::{Capture, CaptureFile},
+    ends::{DEVICE, Ends},
+    firewall::Firewall,
+    folder::Folder,
+    gstreamer::{self, Codec, Voice},
+    judge::{Edges, Truth, counts_agree, times_agree},
+    observed,
+    relay::{Fate, Relay},
+    sipp, tool, tshark,
+};
+
+/// Where GStreamer receives.
+const PORT: u16 = 5_004;
+/// How long a sender may take beyond its packets.
+const GRACE: Duration = Duration::from_secs(15);
+const GSTREAMER: [&str; 5] = ["ip", "nft", "tcpdump", "tshark", "gst-launch-1.0"];
+const SIPP: [&str; 5] = ["ip", "nft", "tcpdump", "tshark", "sipp"];
+
+/// Longest delay of the relay that makes jitter. Under the time between packets, so
+/// that it does not fall behind.
+const RELAY_DELAY_US: u64 = 8_000;
+/// Between the observer's and tcpdump's look at one packet lies the way from the
+/// device to the socket. On an idle host that is 5 µs, and the jitter of both differs
+/// by 4; on a busy one the interrupt is held up between them now and then, and one
+/// packet held up for 1 ms moves the largest jitter by 1/16 of that.
+const LEAST_MS: f64 = 0.05;
+
+/// What came of one stream.
+struct Outcome {
+    /// As it went past the sender's socket.
+    transmitted: VoiceFlow,
+    /// As it went past the receiver's.
+    received: VoiceFlow,
+    /// As tshark read it beside the receiver.
+    stream: tshark::Stream,
+    truth: Truth,
+    /// Packets that nft dropped.
+    dropped: u64,
+}
+
+/// Sends `voice` to `ends`' far end through `rules` in the output hook of the near
+/// end, by a relay if it has a script, and waits until all of it has arrived.
+fn send(ends: &Ends, mut voice: Voice, rules: &str, script: Option<fn(u32) -> Fate>) -> Outcome {
+    let mut kernel = observed::kernel();
+    let folder = Folder::new();
+    let rules = format!("udp dport {PORT} counter name seen {rules}");
+    let rules: Vec<_> = rules.split(';').map(ToOwned::to_owned).collect();
+    let firewall = Firewall::new(&ends.near, "output", &rules);
+    let _receiver = gstreamer::receiver(&ends.far, PORT);
+    let capture = Capture::start(&ends.far, &folder);
+    let to = voice.to;
+    let relay = script.map(|script| Relay::start(&ends.near, to, script));
+    if let Some(relay) = &relay {
+        voice.to = relay.at();
+    }
+    let status = voice.start(&ends.near).finish(voice.duration() + GRACE);
+    assert!(status.success(), "the sender: {status}");
+    let capture = capture.stop();
+    let all = kernel.flows().expect("the map can be read");
+    let arrived = tshark::sequence_numbers(&capture, PORT, voice.ssrc);
+    Outcome {
+        transmitted: only(&all, Direction::Transmit, to, voice.ssrc),
+        received: only(&all, Direction::Receive, to, voice.ssrc),
+        stream: stream(&capture, PORT, voice.ssrc),
+        truth: Truth::new(voice.first, firewall.count("seen"), &arrived),
+        dropped: firewall.count("dropped"),
+    }
+}
+
+/// The only flow of a direction and a stream to `to`, out of those of the whole host.
+fn only(all: &[VoiceFlow], direction: Direction, to: (IpAddr, u16), ssrc: u32) -> VoiceFlow {
+    let to = SocketAddr::from(to);
+    let is_it = |flow: &&VoiceFlow| {
+        flow.key.direction == direction && flow.destination() == to && flow.key.ssrc == ssrc
+    };
+    let found: Vec<_> = all.iter().filter(is_it).collect();
+    assert_eq!(found.len(), 1, "flows of {ssrc:#x} to {to}: {found:#?}");
+    *found[0]
+}
+
+/// tshark's line for a stream.
+fn stream(capture: &CaptureFile, port: u16, ssrc: u32) -> tshark::Stream {
+    let streams = tshark::streams(capture, port);
+    let found: Vec<_> = streams.iter().filter(|stream| stream.ssrc == ssrc).collect();
+    assert_eq!(found.len(), 1, "tshark's streams of {ssrc:#x}: {streams:#?}");
+    found[0].clone()
+}
+
+/// The two flows of a stream saw the same packets.
+fn ends_agree(name: &str, outcome: &Outcome) {
+    let [sent, received] = [&outcome.transmitted, &outcome.received].map(|flow| {
+        let stream = &flow.stream;
+        (stream.packets, stream.expected(), stream.lost(), stream.duplicates, stream.reordered)
+    });
+    assert_eq!(sent, received, "{name}: (packets, expected, lost, duplicates, reordered) of ends");
+}
+
+/// Delays each packet by a time that looks random.
+fn unevenly(number: u32) -> Fate {
+    let mut random = number.wrapping_mul(0x85eb_ca6b);
+    random = (random ^ random >> 13).wrapping_mul(0xc2b2_ae35);
+    Fate::Delayed(Duration::from_micros(u64::from(random ^ random >> 16) % RELAY_DELAY_US))
+}
+
+/// Three packets in a hundred, and a run of 25: the sequence numbers wrap on the way.
+#[test]
+fn random_loss_and_a_burst_of_pcma_over_ipv4() {
+    let name = "random_loss_and_a_burst_of_pcma_over_ipv4";
+    if !tool::all_there(name, &GSTREAMER) {
+        return;
+    }
+    let ends = Ends::by_cable();
+    let voice = Voice {
+        codec: Codec::Pcma,
+        packets: 1_000,
+        first: 65_300,
+        ssrc: 0x1234_5678,
+        to: (ends.far_v4, PORT),
+    };
+    let rules = format!(
+        "numgen inc mod 1000 vmap {{ 400-424 : jump lose }}; \
+         udp dport {PORT} numgen random mod 100 < 3 jump lose"
+    );
+    let outcome = send(&ends, voice, &rules, Some(unevenly));
+    let Outcome { received, stream, truth, dropped, .. } = &outcome;
+    counts_agree(name, received, stream, truth, *dropped);
+    times_agree(name, received, stream, LEAST_MS);
+    ends_agree(name, &outcome);
+    assert!(*dropped > 25, "the firewall dropped the burst and more: {dropped}");
+    assert_eq!((received.stream.payload_type, &*stream.payload), (8, "g711A"));
+    assert_eq!(received.stream.clock_rate, 8_000);
+}
+
+/// A hole in probation, two runs of 8, and the last two packets.
+#[test]
+fn bursts_and_lost_edges_of_pcma_over_ipv6() {
+    let name = "bursts_and_lost_edges_of_pcma_over_ipv6";
+    if !tool::all_there(name, &GSTREAMER) {
+        return;
+    }
+    let ends = Ends::by_cable();
+    let voice = Voice {
+        codec: Codec::Pcma,
+        packets: 700,
+        first: 1,
+        ssrc: 0xfedc_ba98,
+        to: (ends.far_v6, PORT),
+    };
+    let rules = "numgen inc mod 700 vmap { 0-1 : jump lose, 3 : jump lose, 60-67 : jump lose, \
+         300-307 : jump lose, 698-699 : jump lose }";
+    let outcome = send(&ends, voice, rules, None);
+    let Outcome { received, stream, truth, dropped, .. } = &outcome;
+    let edges = counts_agree(name, received, stream, truth, *dropped);
+    times_agree(name, received, stream, LEAST_MS);
+    ends_agree(name, &outcome);
+    let known = Edges { in_probation: 1, lost_in_probation: 1, lost_before: 2, lost_after: 2 };
+    assert_eq!(edges, known, "{name}: where the rules cut");
+    assert_eq!(received.stream.lost(), 16, "{name}: the two runs");
+}
+
+/// Of a dynamic payload type tshark without SDP knows no clock, so the counts alone
+/// are compared.
+#[test]
+fn random_loss_of_opus() {
+    let name = "random_loss_of_opus";
+    if !tool::all_there(name, &[&GSTREAMER[..], &["GStreamer element opusenc"]].concat()) {
+        return;
+    }
+    let ends = Ends::by_cable();
+    let voice = Voice {
+        codec: Codec::Opus,
+        packets: 600,
+        first: 40_000,
+        ssrc: 0x0000_0001,
+        to: (ends.far_v4, PORT),
+    };
+    let outcome = send(&ends, voice, "numgen random mod 100 < 3 jump lose", None);
+    let Outcome { received, stream, truth, dropped, .. } = &outcome;
+    counts_agree(name, received, stream, truth, *dropped);
+    ends_agree(name, &outcome);
+    assert_eq!((received.stream.payload_type, received.stream.clock_rate), (96, 48_000));
+}
+
+/// Which packets the relay repeats, drops, or holds back behind others.
+fn by_script(number: u32) -> Fate {
+    match number {
+        _ if number % 60 == 30 => Fate::Dropped,
+        _ if number % 40 == 5 => Fate::Repeated,
+        _ if number % 50 == 20 => Fate::Behind(1),
+        _ if number % 50 == 41 => Fate::Behind(3),
+        _ => Fate::Delayed(Duration::ZERO),
+    }
+}
+
+#[test]
+fn reordering_and_duplication_by_a_script() {
+    let name = "reordering_and_duplication_by_a_script";
+    if !tool::all_there(name, &GSTREAMER) {
+        return;
+    }
+    let ends = Ends::by_cable();
+    let packets = 600;
+    let voice = Voice {
+        codec: Codec::Pcma,
+        packets,
+        first: 65_400,
+        ssrc: 0x8000_0000,
+        to: (ends.far_v4, PORT),
+    };
+    let outcome = send(&ends, voice, "accept", Some(by_script));
+    let fates = |is_it: fn(&Fate) -> bool| (0..packets).map(by_script).filter(is_it).count() as u64;
+    let dropped = fates(|fate| *fate == Fate::Dropped);
+    let repeated = fates(|fate| *fate == Fate::Repeated);
+    let behind = fates(|fate| matches!(fate, Fate::Behind(_)));
+    let Outcome { received, stream, .. } = &outcome;
+    let ours = &received.stream;
+    println!(
+        "{name}: packets {} (tshark {}), lost {} (script {dropped}, tshark {}), \
+         duplicates {} (script {repeated}), reordered {} (script {behind})",
+        ours.packets,
+        stream.packets,
+        ours.lost(),
+        stream.lost,
+        ours.duplicates,
+        ours.reordered,
+    );
+    assert_eq!(ours.duplicates, repeated, "{name}: duplicates, ours and the script's");
+    assert_eq!(ours.reordered, behind, "{name}: reordered, ours and the script's");
+    assert_eq!(ours.expected(), u64::from(packets), "{name}: expected, ours and the script's");
+    assert_eq!(ours.lost(), dropped, "{name}: lost, ours and the script's");
+    assert_eq!(ours.packets, stream.packets, "{name}: packets, ours and tshark's");
+    assert_eq!(
+        ours.lost() as i64 - ours.duplicates as i64,
+        stream.lost,
+        "{name}: lost less duplicates, ours and tshark's"
+    );
+    ends_agree(name, &outcome);
+}
+
+/// What came of one call of sipp's.
+struct Call {
+    /// The recording, as the caller played and as the callee heard it.
+    there: Outcome,
+    /// The echo, as the callee sent it.
+    back: VoiceFlow,
+    /// The echo, as the caller heard it.
+    heard: VoiceFlow,
+}
+
+fn call(rules: &str) -> Call {
+    let mut kernel = observed::kernel();
+    let ends = Ends::by_cable();
+    let folder = Folder::new();
+    // In the output hook a dropped packet is an error to its sender, and sipp stops
+    // playing at the first. On its way out of the device it is none, and it has been
+    // past the sender's own `cgroup_skb` hook.
+    let hook = format!("egress device {DEVICE}");
+    // The recording, and not the digit that follows it, whose packets are short.
+    let rules =
+        format!("udp dport {} udp length > 100 counter name seen {rules}", sipp::CALLEE_PORT);
+    let firewall = Firewall::new(&ends.near, &hook, &[rules]);
+    let capture = Capture::start(&ends.far, &folder);
+    let _callee = sipp::callee(&ends.far, ends.far_v4, &folder);
+    let mut caller = sipp::caller(&ends.near, ends.near_v4, ends.far_v4, &folder);
+    let status = caller.finish(sipp::LASTS + GRACE);
+    assert!(status.success(), "the caller: {status}");
+    let capture = capture.stop();
+    let all = kernel.flows().expect("the map can be read");
+    let there = (ends.far_v4, sipp::CALLEE_PORT);
+    let back = (ends.near_v4, sipp::CALLER_PORT);
+    let ssrc = sipp::SSRC;
+    let arrived = tshark::sequence_numbers(&capture, there.1, ssrc);
+    let transmitted = only(&all, Direction::Transmit, there, ssrc);
+    // A raw socket gets a copy of every datagram of the host until its buffer is full,
+    // and sipp does not read the one it plays through.
+    let read: Vec<_> =
+        all.iter().filter(|flow| flow.key.socket != transmitted.key.socket).copied().collect();
+    Call {
+        there: Outcome {
+            transmitted,
+            received: only(&all, Direction::Receive, there, ssrc),
+            stream: stream(&capture, there.1, ssrc),
+            truth: Truth::new(sipp::FIRST, firewall.count("seen"), &arrived),
+            dropped: firewall.count("dropped"),
+        },
+        back: only(&all, Direction::Transmit, back, ssrc),
+        heard: only(&read, Direction::Receive, back, ssrc),
+    }
+}
+
+#[test]
+fn sipp_plays_a_recording_with_and_without_loss() {
+    let name = "sipp_plays_a_recording_with_and_without_loss";
+    if !tool::all_there(name, &SIPP) {
+        return;
+    }
+    let (clean, lossy) = scope(|scope| {
+        let clean = scope.spawn(|| call("accept"));
+        let lossy = call("numgen random mod 100 < 3 jump lose");
+        (clean.join().expect("the call without loss ended well"), lossy)
+    });
+    for (call, name) in [(&clean, "sipp without loss"), (&lossy, "sipp with loss")] {
+        let Outcome { transmitted, received, stream, truth, dropped } = &call.there;
+        counts_agree(name, received, stream, truth, *dropped);
+        times_agree(name, received, stream, LEAST_MS);
+        assert_eq!((received.stream.payload_type, &*stream.payload), (8, "g711A"));
+        let sent = &transmitted.stream;
+        assert_eq!((sent.packets, sent.lost()), (sipp::PACKETS, 0), "{name}: packets played");
+        for echo in [&call.back, &call.heard] {
+            assert_eq!(echo.stream.packets, stream.packets, "{name}: packets echoed, and heard");
+        }
+    }
+    assert_eq!(clean.there.received.stream.lost(), 0, "nothing was dropped, and nothing lost");
+}

@@ -1,0 +1,9 @@
+//! What a person reads in a terminal: a table once, or a view that lives.
+
+pub mod table;
+
+mod grade;
+mod grid;
+mod number;
+mod socket;
+mod voice;

@@ -12,7 +12,7 @@ use crate::support::{
 
 /// What client and server say of the end that `close` makes.
 fn reasons(close: impl FnOnce(Ends)) -> [&'static str; 2] {
-    let mut observation = Observation::start();
+    let mut observation = Observation::shared();
     let mut ends = Ends::v4();
     ends.talk(100, 100);
     let cookies = ends.cookies();
@@ -69,7 +69,7 @@ fn a_server_that_closes_with_data_unread_resets() {
 
 #[test]
 fn a_port_that_nobody_listens_on_refuses() {
-    let mut observation = Observation::start();
+    let mut observation = Observation::shared();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let to = listener.local_addr().unwrap();
     drop(listener);

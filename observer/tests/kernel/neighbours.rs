@@ -9,7 +9,7 @@ use observer::model::Direction;
 
 use crate::support::{
     attachment::{ALLOW_MULTI, Foreign},
-    observation::{LIMITS, Observation},
+    observation::{LIMITS, Observation, Shared},
     path::Path,
     rtp::Stream,
     stream::Ends,
@@ -24,14 +24,14 @@ fn packets(observation: &mut Observation, path: &Path, ssrc: u32) -> [u64; 2] {
 
 #[test]
 fn two_observers_count_the_same_and_one_goes_on_alone() {
-    let (mut one, mut other) = (Observation::start(), Observation::start());
+    let (mut one, mut other) = (Observation::start(), Observation::shared());
     let (path, stream) = (Path::v4(), Stream::pcmu(51));
     (0..100).for_each(|number| path.carry(&stream.packet(number)));
     let mut ends = Ends::v4();
     ends.talk(300, 400);
     let cookies = ends.cookies();
     ends.client_closes();
-    for observation in [&mut one, &mut other] {
+    for observation in [&mut one, &mut *other] {
         assert_eq!(packets(observation, &path, 51), [100, 100]);
         assert_eq!(observation.all_closed(cookies).map(|end| end.bytes_received), [401, 301]);
         observation.assert_clean();
@@ -79,6 +79,7 @@ fn keep_out() -> io::Result<Foreign> {
 
 #[test]
 fn a_foreign_program_that_keeps_others_out_is_named_and_the_rest_works() {
+    let _detached = Shared::detached();
     let foreign = match keep_out() {
         Ok(foreign) => foreign,
         Err(error) => {

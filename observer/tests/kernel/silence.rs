@@ -9,7 +9,7 @@ use crate::support::{
 
 /// Sends it all, and no flow comes of it.
 fn silent(packets: impl IntoIterator<Item = Vec<u8>>) {
-    let mut observation = Observation::start();
+    let mut observation = Observation::shared();
     let path = Path::v4();
     for packet in packets {
         path.carry(&packet);

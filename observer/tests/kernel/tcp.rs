@@ -33,8 +33,8 @@ fn assert_ends(seen: &[Connection], client: SocketAddr, server: SocketAddr, took
 }
 
 /// One connection from `to` to its listener; both know each other as `at`.
-fn one_connection(listen: IpAddr, to: IpAddr, at: IpAddr) {
-    let mut observation = Observation::start();
+fn one_connection(name: &str, listen: IpAddr, to: IpAddr, at: IpAddr) {
+    let mut observation = Observation::shared();
     let listener = TcpListener::bind((listen, 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
     let mut ends = Ends::meet(&listener, (to, port).into());
@@ -49,7 +49,7 @@ fn one_connection(listen: IpAddr, to: IpAddr, at: IpAddr) {
     ends.client_closes();
     let closed = observation.all_closed(cookies);
     assert_ends(&closed, client, (at, port).into(), took);
-    assert_bytes(&closed);
+    assert_bytes(&closed, name);
     assert_eq!(closed[0].close_reason, Some(CloseReason::FinSent));
     assert_eq!(closed[1].close_reason, Some(CloseReason::FinReceived));
     assert!(closed.iter().all(|end| end.lifetime().is_some_and(|life| !life.is_zero())));
@@ -60,34 +60,36 @@ fn one_connection(listen: IpAddr, to: IpAddr, at: IpAddr) {
 /// The kernel counts sequence numbers: the FIN of the far end is one byte received; our
 /// own FIN is one acknowledged, and so is the SYN of whoever connected. The server's SYN
 /// is acknowledged before its socket exists.
-fn assert_bytes(closed: &[Connection; 2]) {
+fn assert_bytes(closed: &[Connection; 2], name: &str) {
     let [client, server] = closed;
     assert_eq!(client.bytes_received, RESPONSE as u64 + 1);
     assert_eq!(server.bytes_received, REQUEST as u64 + 1);
     assert_eq!(client.bytes_acked, REQUEST as u64 + 2);
     assert_eq!(server.bytes_acked, RESPONSE as u64 + 1);
+    for end in closed {
+        let name = format!("tcp_{name}_{}", end.role.as_str());
+        figure(&format!("{name}_received"), end.bytes_received);
+        figure(&format!("{name}_acked"), end.bytes_acked);
+    }
 }
 
 #[test]
 fn a_connection_over_ipv4() {
     let at = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    one_connection(at, at, at);
-    figure("tcp_client_acked_beyond_payload", 2);
-    figure("tcp_server_acked_beyond_payload", 1);
-    figure("tcp_received_beyond_payload", 1);
+    one_connection("v4", at, at, at);
 }
 
 #[test]
 fn a_connection_over_ipv6() {
     let at = IpAddr::V6(Ipv6Addr::LOCALHOST);
-    one_connection(at, at, at);
+    one_connection("v6", at, at, at);
 }
 
 #[test]
 fn a_dual_stack_listener_is_known_by_its_ipv4_address() {
     let (any, v4) = (IpAddr::V6(Ipv6Addr::UNSPECIFIED), IpAddr::V4(Ipv4Addr::LOCALHOST));
-    one_connection(any, v4, v4);
-    one_connection(any, IpAddr::V6(Ipv4Addr::LOCALHOST.to_ipv6_mapped()), v4);
+    one_connection("to_dual_stack", any, v4, v4);
+    one_connection("mapped", any, IpAddr::V6(Ipv4Addr::LOCALHOST.to_ipv6_mapped()), v4);
 }
 
 #[test]
@@ -113,7 +115,7 @@ fn a_connection_older_than_the_observer_is_adopted() {
 
 #[test]
 fn a_thousand_quick_connections_leave_two_thousand_records_and_nothing_else() {
-    let mut observation = Observation::start();
+    let mut observation = Observation::shared();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let to = listener.local_addr().unwrap();
     let mut cookies = Vec::new();
@@ -136,7 +138,7 @@ fn a_thousand_quick_connections_leave_two_thousand_records_and_nothing_else() {
 
 #[test]
 fn retransmissions_and_loss_are_none_on_loopback() {
-    let mut observation = Observation::start();
+    let mut observation = Observation::shared();
     let mut ends = Ends::v4();
     for _ in 0..volume(100, 20) {
         ends.talk(1_000, 1_000);

@@ -30,15 +30,16 @@ fn datagram(noise: &mut Noise, number: u32) -> Vec<u8> {
 
 #[test]
 fn a_hundred_thousand_datagrams_arrive_as_they_were_sent() {
-    let observation = Observation::start();
+    let observation = Observation::shared();
     let path = Path::v4();
     let mut noise = Noise::new(99);
     let mut under_way = VecDeque::new();
     let mut buffer = [0; 2_000];
+    let mut changed = 0;
     let mut receive = |sent: Option<Vec<u8>>| {
         let sent = sent.expect("nothing arrives that was not sent");
         let length = path.receiver.recv(&mut buffer).expect("every datagram arrives");
-        assert!(buffer[..length] == sent, "a datagram of {} bytes changed", sent.len());
+        changed += u32::from(buffer[..length] != sent);
     };
     for number in 0..volume(100_000, 5_000) {
         let datagram = datagram(&mut noise, number);
@@ -54,12 +55,13 @@ fn a_hundred_thousand_datagrams_arrive_as_they_were_sent() {
     path.receiver.set_nonblocking(true).unwrap();
     assert!(path.receiver.recv(&mut [0]).is_err(), "nothing arrives that was not sent");
     observation.assert_clean();
-    figure("datagrams_changed", 0);
+    assert_eq!(changed, 0);
+    figure("datagrams_changed", changed);
 }
 
 #[test]
 fn megabytes_of_a_stream_arrive_as_they_were_sent() {
-    let observation = Observation::start();
+    let observation = Observation::shared();
     let mut ends = Ends::v4();
     let sent = Noise::new(3).bytes(volume(8 << 20, 1 << 20) as usize);
     let mut came = vec![0; sent.len()];
@@ -67,8 +69,9 @@ fn megabytes_of_a_stream_arrive_as_they_were_sent() {
         scope.spawn(|| ends.client.write_all(&sent).unwrap());
         ends.server.read_exact(&mut came).unwrap();
     });
-    assert!(came == sent, "the stream changed");
+    let changed = came.iter().zip(&sent).filter(|(came, sent)| came != sent).count();
+    assert_eq!(changed, 0);
     ends.client_closes();
     observation.assert_clean();
-    figure("stream_bytes_changed", 0);
+    figure("stream_bytes_changed", changed);
 }

@@ -2,7 +2,9 @@
 
 use std::{
     collections::HashMap,
+    ops::{Deref, DerefMut},
     os::fd::AsRawFd,
+    sync::{Mutex, MutexGuard, PoisonError},
     thread,
     time::{Duration, Instant},
 };
@@ -19,16 +21,70 @@ use super::socket::{PATIENCE, cookie};
 
 /// Enough for every test and whatever else the host does meanwhile.
 pub(crate) const LIMITS: Limits =
-    Limits { flows: 4_096, candidates: 4_096, sockets: 8_192, ring_bytes: 1 << 20 };
+    Limits { flows: 32_768, candidates: 4_096, sockets: 8_192, ring_bytes: 1 << 20 };
 
 /// The programs, attached.
 pub(crate) struct Observation {
     /// The product.
     pub(crate) kernel: Kernel,
     closed: HashMap<SocketCookie, Connection>,
+    losses_before: Losses,
+}
+
+/// One observation serves all tests that ask for nothing special, one after another:
+/// loading takes seconds where every instruction is emulated.
+static SHARED: Mutex<Option<Observation>> = Mutex::new(None);
+
+/// The shared observation, for one test at a time.
+pub(crate) struct Shared(MutexGuard<'static, Option<Observation>>);
+
+impl Shared {
+    fn lock() -> Self {
+        Self(SHARED.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Nothing of this process is attached for as long as this lives, but what the test
+    /// attaches itself.
+    pub(crate) fn detached() -> Self {
+        let mut shared = Self::lock();
+        *shared.0 = None;
+        shared
+    }
+}
+
+impl Deref for Shared {
+    type Target = Observation;
+
+    fn deref(&self) -> &Observation {
+        self.0.as_ref().expect("it was attached when it was locked")
+    }
+}
+
+impl DerefMut for Shared {
+    fn deref_mut(&mut self) -> &mut Observation {
+        self.0.as_mut().expect("it was attached when it was locked")
+    }
 }
 
 impl Observation {
+    /// The shared one, attached, with a clean ledger.
+    pub(crate) fn shared() -> Shared {
+        let mut shared = Shared::lock();
+        // Somebody else's traffic may have filled the tables that ours needs.
+        if shared.0.as_mut().is_some_and(Self::is_crowded) {
+            *shared.0 = None;
+        }
+        let observation = shared.0.get_or_insert_with(Self::start);
+        observation.losses_before = observation.kernel.losses().unwrap();
+        shared
+    }
+
+    fn is_crowded(&mut self) -> bool {
+        let half = |limit: u32| limit as usize / 2;
+        self.kernel.flows().unwrap().len() > half(LIMITS.flows)
+            || self.kernel.connections().unwrap().len() > half(LIMITS.sockets)
+    }
+
     /// Loads and attaches everything, and wants every probe up.
     pub(crate) fn start() -> Self {
         Self::with(LIMITS, false)
@@ -48,7 +104,7 @@ impl Observation {
     /// Whatever attaches.
     pub(crate) fn try_with(limits: Limits, diagnostics: bool) -> Result<Self, LoadError> {
         let kernel = Kernel::start(&Options { limits, cgroup_root: None, diagnostics })?;
-        Ok(Self { kernel, closed: HashMap::new() })
+        Ok(Self { kernel, closed: HashMap::new(), losses_before: Losses::new() })
     }
 
     /// The flows of a socket.
@@ -96,9 +152,12 @@ impl Observation {
         sockets.map(|socket| await_some("a closed connection", || self.closed(socket)))
     }
 
-    /// What went uncounted, without the zeros.
+    /// What went uncounted since the test has it, without the zeros.
     pub(crate) fn losses(&self) -> Losses {
         let mut losses = self.kernel.losses().unwrap();
+        for (labels, before) in &self.losses_before {
+            losses.entry(*labels).and_modify(|count| *count -= before);
+        }
         losses.retain(|_, count| *count != 0);
         losses
     }

@@ -30,7 +30,7 @@ fn datagram(noise: &mut Noise, number: u32) -> Vec<u8> {
 
 #[test]
 fn a_hundred_thousand_datagrams_arrive_as_they_were_sent() {
-    let observation = Observation::shared();
+    let mut observation = Observation::shared();
     let path = Path::v4();
     let mut noise = Noise::new(99);
     let mut under_way = VecDeque::new();
@@ -61,7 +61,7 @@ fn a_hundred_thousand_datagrams_arrive_as_they_were_sent() {
 
 #[test]
 fn megabytes_of_a_stream_arrive_as_they_were_sent() {
-    let observation = Observation::shared();
+    let mut observation = Observation::shared();
     let mut ends = Ends::v4();
     let sent = Noise::new(3).bytes(volume(8 << 20, 1 << 20) as usize);
     let mut came = vec![0; sent.len()];

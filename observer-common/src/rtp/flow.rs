@@ -220,7 +220,8 @@ impl Flow {
             self.delta_max_ns = arrival;
         }
         let media = ticks_to_ns(step.unsigned_abs(), self.clock_rate);
-        let change = if step < 0 { arrival + media } else { arrival.abs_diff(media) };
+        // A capture's clock may leap to the end of time.
+        let change = if step < 0 { arrival.saturating_add(media) } else { arrival.abs_diff(media) };
         if !same_clock || broken || change > MAX_TRANSIT_CHANGE_NS {
             return;
         }

@@ -121,6 +121,13 @@ fn a_timestamp_set_anew_is_not_an_hour_of_jitter() {
 }
 
 #[test]
+fn a_clock_that_leaps_to_the_end_of_time_gives_no_sample() {
+    let mut flow = Flow::new(&packet(0, 160), 172, 0);
+    flow.advance(&packet(1, 0), 172, u64::MAX);
+    assert_eq!((flow.jitter_ns(), flow.jitter_samples, flow.last_ns), (0, 0, u64::MAX));
+}
+
+#[test]
 fn timestamps_wrap() {
     let mut flow = Flow::new(&packet(0, u32::MAX - 79), 172, 0);
     flow.advance(&packet(1, 80), 172, FRAME_NS);

@@ -1,6 +1,7 @@
-//! Set-up, build, run, test, kernel matrix and tidiness of this workspace.
+//! Set-up, build, run, test, kernel matrix, benchmarks and tidiness of this workspace.
 
 mod artifact;
+mod bench;
 mod command;
 mod object_file;
 mod place;
@@ -52,6 +53,8 @@ enum Task {
     Test(test::Args),
     /// Boot each kernel of the matrix and run the kernel tests in it
     VmTest(vm::Args),
+    /// Measure what the programs cost, against their budgets
+    Bench(bench::Args),
     /// Check the rules of the house that no compiler checks
     Tidy,
     /// What takes longer than `test` may; without a name, lists what there is
@@ -80,6 +83,7 @@ fn start(cli: Cli) -> Result<ExitCode> {
         Task::Run(args) => run::main(&places, &args),
         Task::Test(args) => test::main(&places, &args),
         Task::VmTest(args) => vm::main(&places, &args),
+        Task::Bench(args) => bench::main(&places, &args),
         Task::Tidy => tidy::main(&places),
         Task::Verify(args) => verify::main(&places, &args),
     }

@@ -1,0 +1,86 @@
+//! `bench`: what the programs cost, measured on this machine.
+
+mod page;
+mod report;
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::artifact;
+use crate::command::{as_root, cargo, output};
+use crate::place::Places;
+use crate::setup::{self, Part};
+use crate::terminal::{bold, green, red, table};
+use report::Report;
+
+/// What to measure.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(clap::Subcommand)]
+enum What {
+    /// Each eBPF program and the floor programs, in one run, against the budgets
+    Kernel(Kernel),
+}
+
+/// How to measure the kernel's side.
+#[derive(clap::Args)]
+pub(crate) struct Kernel {
+    /// How long, in all; more of it means more rounds
+    #[arg(long, default_value_t = 60)]
+    seconds: u32,
+    /// Write the figures into docs/performance.md
+    #[arg(long)]
+    write: bool,
+}
+
+/// Measures as root; fails when a budget is exceeded.
+pub(crate) fn main(places: &Places, args: &Args) -> Result<ExitCode> {
+    let What::Kernel(kernel) = &args.what;
+    setup::ensure(places, &[Part::Rust, Part::Linker], false)?;
+    let mut build = cargo();
+    build.args(["build", "--release", "-p", "observer", "--example", "bench_kernel"]);
+    // A stub has nothing to measure.
+    build.env_remove("OBSERVER_EBPF").current_dir(&places.root);
+    let built = artifact::build(&mut build)?;
+    let mut bench = as_root(built.executable("bench_kernel", "example")?)?;
+    bench.args(["--seconds", &kernel.seconds.to_string()]);
+    println!(
+        "measuring for {} s; an idle machine gives figures that can be repeated",
+        kernel.seconds
+    );
+    let text = output(&mut bench)?;
+    let report: Report = serde_json::from_str(&text)
+        .context("the measurement said something unknown: mend xtask/src/bench/report.rs")?;
+    ensure!(!report.verdicts.is_empty(), "the measurement judged nothing: report this");
+    show(&report);
+    if kernel.write {
+        page::write(&places.root.join("docs/performance.md"), &report)?;
+        println!("docs/performance.md is written");
+    }
+    let well = report.verdicts.iter().all(report::Verdict::holds);
+    Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn show(report: &Report) {
+    println!("\n{}, kernel {}", report.cpu, report.kernel);
+    println!("\n{}", bold("one run of a program, by the kernel's own statistics"));
+    print!("{}", table(&report::TIMED, &report.timed_rows()));
+    println!("\n{}", bold("a packet's whole cost, in the sender's CPU time"));
+    print!("{}", table(&report::WHOLE, &report.whole_rows()));
+    println!("\n{}", bold("budgets"));
+    let rows: Vec<Vec<String>> = report
+        .verdicts
+        .iter()
+        .map(|verdict| {
+            let mut row = verdict.row();
+            row.push(if verdict.holds() { green("within") } else { red("EXCEEDED") });
+            row
+        })
+        .collect();
+    print!("{}", table(&report::BUDGETS, &rows));
+}

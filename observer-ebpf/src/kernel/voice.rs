@@ -258,6 +258,8 @@ fn probe(packet: &Packet) -> bool {
         Err(EXISTS) => true,
         Err(_) => {
             ledger::count(Count::FlowTableFull);
+            // Else the next packet would not follow it, and not be counted.
+            hold(candidate, packet);
             false
         }
     }

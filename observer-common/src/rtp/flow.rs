@@ -41,7 +41,7 @@ pub struct Flow {
     pub expected_before: u64,
     /// Arrival of the first packet, in ns of the caller's clock.
     pub first_ns: u64,
-    /// Arrival of the last packet, in ns of the caller's clock.
+    /// Arrival of the last packet of the sequence, in ns of the caller's clock.
     pub last_ns: u64,
     /// Lowest extended sequence number since the last jump.
     pub base: u64,
@@ -129,17 +129,15 @@ impl Flow {
             if self.fill(u32::from(behind)) {
                 self.reordered += 1;
                 self.base = self.base.min(self.highest - u64::from(behind));
-                self.time(packet, now_ns, false);
             } else {
                 self.duplicates += 1;
-                self.last_ns = now_ns;
             }
+            self.time(packet, now_ns, false);
         } else if self.resync == u32::from(packet.sequence) {
             self.restart(packet, now_ns);
         } else {
             self.resync = u32::from(packet.sequence.wrapping_add(1));
             self.strays += 1;
-            self.last_ns = now_ns;
         }
     }
 

@@ -103,6 +103,28 @@ fn jitter_tends_to_the_mean_difference() {
     assert!(flow.jitter_ns().abs_diff(2_000_000) < 20, "{}", flow.jitter_ns());
 }
 
+/// Each packet again 30 ms later: half of the differences are 30 ms, as RFC 3550
+/// counts whatever arrives.
+#[test]
+fn duplicates_are_samples_of_jitter() {
+    let mut flow = start(0);
+    for index in 1..400_u64 {
+        let timestamp = index as u32 * 160;
+        flow.advance(&packet(index as u16, timestamp), 172, index * 2 * FRAME_NS);
+        flow.advance(&packet(index as u16, timestamp), 172, index * 2 * FRAME_NS + 30_000_000);
+    }
+    // Spacing 10 ms for 20 ms of media, then 30 ms for none: 10 and 30 in turn.
+    assert!((18_000_000..22_000_000).contains(&flow.jitter_ns()), "{}", flow.jitter_ns());
+}
+
+#[test]
+fn a_stray_leaves_jitter_alone() {
+    let mut flow = follow(&(0..100).collect::<Vec<_>>());
+    flow.advance(&packet(40_000, 7), 172, 100 * FRAME_NS - 5_000_000);
+    flow.advance(&packet(100, 16_000), 172, 100 * FRAME_NS);
+    assert_eq!((flow.strays, flow.jitter_ns(), flow.jitter_max_ns), (1, 0, 0));
+}
+
 #[test]
 fn a_change_of_payload_type_takes_its_clock_and_gives_no_sample() {
     let mut flow = follow(&[0, 1, 2]);

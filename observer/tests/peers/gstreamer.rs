@@ -2,10 +2,7 @@
 
 use std::{fs, net::IpAddr, process::Command, time::Duration};
 
-use super::{
-    namespace::Namespace,
-    process::{Process, until},
-};
+use super::{namespace::Namespace, patience::until, process::Process};
 
 /// Time between two packets, in ms.
 pub(crate) const PACKET_MS: u32 = 10;

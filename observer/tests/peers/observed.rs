@@ -1,13 +1,25 @@
 //! The observer that the tests judge.
 
-use observer::source::ebpf::{
-    load::{Limits, Options},
-    read::Kernel,
+use observer::{
+    model::Losses,
+    source::ebpf::{
+        load::{Limits, Options},
+        read::Kernel,
+    },
 };
 
-/// Attaches the programs to the whole host, the test's namespaces among it.
+/// Attaches the programs to the whole host, the test's namespaces among it. The tables
+/// have room for what else goes on there.
 pub(crate) fn kernel() -> Kernel {
-    let limits = Limits { flows: 4_096, candidates: 4_096, sockets: 4_096, ring_bytes: 1 << 18 };
+    let limits =
+        Limits { flows: 1 << 17, candidates: 1 << 15, sockets: 1 << 16, ring_bytes: 1 << 20 };
     let options = Options { limits, cgroup_root: None, diagnostics: false };
     Kernel::start(&options).expect("the programs attach")
+}
+
+/// What the observer could not count, for the message of a test that misses something.
+pub(crate) fn losses(kernel: &Kernel) -> Losses {
+    let mut losses = kernel.losses().expect("the map can be read");
+    losses.retain(|_, count| *count > 0);
+    losses
 }

@@ -2,12 +2,10 @@
 
 use std::{
     process::{Child, ChildStderr, Command, ExitStatus},
-    thread::sleep,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-/// How often a condition is looked at that has no signal of its own.
-const LOOK: Duration = Duration::from_millis(20);
+use super::patience::until;
 
 /// A running program. It is killed, by its number, when this goes.
 #[derive(Debug)]
@@ -51,14 +49,5 @@ impl Drop for Process {
     fn drop(&mut self) {
         let _ended_already = self.0.kill();
         let _status = self.0.wait();
-    }
-}
-
-/// Waits until something is so.
-pub(crate) fn until(within: Duration, what: &str, mut is_so: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !is_so() {
-        assert!(begun.elapsed() < within, "waited {within:?} for {what}");
-        sleep(LOOK);
     }
 }

@@ -25,7 +25,7 @@ pub(crate) const CALLEE_PORT: u16 = 6_000;
 pub(crate) const CALLER_PORT: u16 = 7_000;
 
 /// Where Debian puts the recording.
-const RECORDING: &str = "/usr/share/sip-tester/g711a.pcap";
+pub(crate) const RECORDING: &str = "/usr/share/sip-tester/g711a.pcap";
 const DIGIT: &str = "/usr/share/sip-tester/dtmf_2833_1.pcap";
 const SIGNALLING_PORT: u16 = 5_060;
 

@@ -2,7 +2,8 @@
 
 use std::{env, process::Command};
 
-/// Whether everything is there; if not, says so in the words the runner counts.
+/// Whether everything is there: programs, files by their whole path, elements of
+/// GStreamer. If not, says so in the words that the runner counts.
 pub(crate) fn all_there(test: &str, programs: &[&str]) -> bool {
     let reason = if is_root() {
         let missing: Vec<_> =
@@ -28,7 +29,7 @@ fn is_there(program: &str) -> bool {
         return is_element(element);
     }
     let path = env::var_os("PATH").unwrap_or_default();
-    env::split_paths(&path).any(|folder| folder.join(program).is_file())
+    env::split_paths(&path).any(|folder| folder.join(program).exists())
 }
 
 fn is_root() -> bool {

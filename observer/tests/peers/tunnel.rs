@@ -1,0 +1,115 @@
+//! A path with a delay between two namespaces: what netem would do, where the kernel
+//! has none. A TUN device is at each end, and the test carries the packets.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, Read as _, Write as _},
+    os::fd::AsRawFd as _,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{Receiver, Sender, channel},
+    },
+    thread::{self, JoinHandle, sleep},
+    time::{Duration, Instant},
+};
+
+use super::{
+    ends::{DEVICE, Ends},
+    namespace::Namespace,
+};
+
+/// How often a carrier looks whether it should end, in ms.
+const LOOK_MS: i32 = 50;
+/// `_IOW('T', 202, int)` (`include/uapi/linux/if_tun.h`).
+const TUNSETIFF: libc::c_ulong = 0x4004_54ca;
+/// Longer than any packet: the devices have the usual MTU of 1,500 bytes.
+const PACKET: usize = 2_048;
+
+/// Two ends and the path between them. The path ends when this goes.
+#[derive(Debug)]
+pub(crate) struct Tunnel {
+    /// The ends.
+    pub(crate) ends: Ends,
+    ended: Arc<AtomicBool>,
+    carriers: Vec<JoinHandle<()>>,
+}
+
+/// A packet, and when it is to arrive.
+type Packet = (Instant, Vec<u8>);
+
+impl Tunnel {
+    /// A path on which each packet takes as long as `delay` says of its number. None
+    /// overtakes another.
+    pub(crate) fn new(delay: fn(u32) -> Duration) -> Self {
+        let ends = Ends::apart();
+        let (near, far) = (open(&ends.near), open(&ends.far));
+        ends.address();
+        let ended = Arc::new(AtomicBool::new(false));
+        let mut carriers = Vec::new();
+        for (from, to) in [(&near, &far), (&far, &near)] {
+            let [mut from, mut to] =
+                [from, to].map(|device| device.try_clone().expect("a descriptor is to be had"));
+            let (queue, queued) = channel();
+            let watch = Arc::clone(&ended);
+            carriers.push(thread::spawn(move || take(&mut from, &queue, &watch, delay)));
+            carriers.push(thread::spawn(move || deliver(&mut to, &queued)));
+        }
+        Self { ends, ended, carriers }
+    }
+}
+
+impl Drop for Tunnel {
+    fn drop(&mut self) {
+        self.ended.store(true, Ordering::Relaxed);
+        for carrier in self.carriers.drain(..) {
+            let _outcome = carrier.join();
+        }
+    }
+}
+
+/// Makes the device of an end. It goes with its descriptors.
+fn open(namespace: &Namespace) -> File {
+    namespace.enter(|| {
+        let device = OpenOptions::new().read(true).write(true).open("/dev/net/tun");
+        let device = device.expect("there is /dev/net/tun");
+        // SAFETY: zeros are a valid value of this structure of numbers.
+        let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+        for (to, from) in request.ifr_name.iter_mut().zip(DEVICE.bytes()) {
+            *to = from as libc::c_char;
+        }
+        request.ifr_ifru.ifru_flags = (libc::IFF_TUN | libc::IFF_NO_PI) as libc::c_short;
+        // SAFETY: the call reads and writes the structure, which outlives it.
+        let result = unsafe { libc::ioctl(device.as_raw_fd(), TUNSETIFF, &raw mut request) };
+        assert_eq!(result, 0, "TUNSETIFF: {}", io::Error::last_os_error());
+        device
+    })
+}
+
+/// Takes packets from a device, each with its time of arrival at the other.
+fn take(device: &mut File, queue: &Sender<Packet>, ended: &AtomicBool, delay: fn(u32) -> Duration) {
+    let mut buffer = [0; PACKET];
+    let mut number = 0;
+    while !ended.load(Ordering::Relaxed) {
+        let mut poll = libc::pollfd { fd: device.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+        // SAFETY: one structure, which outlives the call.
+        if unsafe { libc::poll(&raw mut poll, 1, LOOK_MS) } != 1 {
+            continue;
+        }
+        let Ok(length) = device.read(&mut buffer) else { continue };
+        let due = Instant::now() + delay(number);
+        number += 1;
+        if queue.send((due, buffer[..length].to_vec())).is_err() {
+            return;
+        }
+    }
+}
+
+/// Gives packets to a device when they are due.
+fn deliver(device: &mut File, queued: &Receiver<Packet>) {
+    while let Ok((due, packet)) = queued.recv() {
+        sleep(due.saturating_duration_since(Instant::now()));
+        // A device that is down takes nothing, as a cut cable does.
+        let _cut = device.write_all(&packet);
+    }
+}

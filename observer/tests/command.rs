@@ -1,5 +1,6 @@
 //! The command as a user meets it: what it says and how it ends when something is
 //! wrong, and that it leaves nothing behind.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::{
     fs,

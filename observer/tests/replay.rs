@@ -1,5 +1,6 @@
 //! `observer replay` against captures whose answers tshark 4.0 gave
 //! (`fixtures/captures/README.md`). Needs no privileges.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{path::PathBuf, process::Command};
 

@@ -7,9 +7,11 @@ use super::grade::Grade;
 /// Spaces between two columns.
 pub(super) const GAP: usize = 2;
 
-/// Width down to which addresses give way to further columns: an arrow, any IPv4
-/// address and its port, and enough of the others.
-const LEGIBLE: usize = 23;
+/// Any IPv4 address and its port, and enough of the others.
+pub(super) const ADDRESS: usize = 21;
+
+/// The same, behind an arrow.
+pub(super) const ARROW_ADDRESS: usize = 2 + ADDRESS;
 
 /// Width down to which addresses give way to the columns that stay.
 const SHORTEST: usize = 13;
@@ -34,8 +36,11 @@ pub(super) struct Column<R> {
     pub(super) numeric: bool,
     /// 0 stays always; of the others the largest goes first.
     rank: u8,
-    /// Whether its texts may be shortened.
-    is_address: bool,
+    /// Character cells that it takes even when what it holds is shorter.
+    least: usize,
+    /// Width down to which it gives way to further columns; `None` where its texts are
+    /// never shortened.
+    legible: Option<usize>,
     cell: fn(&R) -> Cell,
 }
 
@@ -64,17 +69,24 @@ impl Cell {
 impl<R> Column<R> {
     /// A column of words.
     pub(super) const fn words(name: &'static str, rank: u8, cell: fn(&R) -> Cell) -> Self {
-        Self { name, numeric: false, rank, is_address: false, cell }
+        Self { name, numeric: false, rank, least: 0, legible: None, cell }
     }
 
     /// A column of figures.
     pub(super) const fn figures(name: &'static str, rank: u8, cell: fn(&R) -> Cell) -> Self {
-        Self { name, numeric: true, rank, is_address: false, cell }
+        Self { name, numeric: true, rank, least: 0, legible: None, cell }
     }
 
-    /// A column of addresses: it stays, and is shortened where it must be.
-    pub(super) const fn address(name: &'static str, cell: fn(&R) -> Cell) -> Self {
-        Self { name, numeric: false, rank: 0, is_address: true, cell }
+    /// A column of addresses: it stays, and is shortened where it must be, down to
+    /// `legible` before another column goes.
+    pub(super) const fn address(name: &'static str, legible: usize, cell: fn(&R) -> Cell) -> Self {
+        Self { name, numeric: false, rank: 0, least: 0, legible: Some(legible), cell }
+    }
+
+    /// Never narrower than `least`, so that it stands still while its figures change.
+    pub(super) const fn at_least(mut self, least: usize) -> Self {
+        self.least = least;
+        self
     }
 
     /// Its cell in `row`.
@@ -106,7 +118,7 @@ pub(super) fn fit<R>(
     let natural: Vec<usize> = (0..columns.len())
         .map(|index| {
             let widest = cells.iter().map(|row| width(&row[index].text)).max().unwrap_or(0);
-            widest.max(width(columns[index].name))
+            widest.max(width(columns[index].name)).max(columns[index].least)
         })
         .collect();
     let place = |(column, width): (usize, &usize)| Place { column, width: *width };
@@ -116,8 +128,8 @@ pub(super) fn fit<R>(
         return places;
     }
     for Place { column, width } in &mut places {
-        if columns[*column].is_address {
-            *width = LEGIBLE.min(*width);
+        if let Some(legible) = columns[*column].legible {
+            *width = legible.min(*width);
         }
     }
     drop_columns(columns, &mut places, room);
@@ -150,7 +162,7 @@ fn resize_addresses<R>(
 ) {
     loop {
         let used = total(places);
-        let addresses = places.iter_mut().filter(|place| columns[place.column].is_address);
+        let addresses = places.iter_mut().filter(|place| columns[place.column].legible.is_some());
         if used > room {
             let spare = addresses.filter(|place| place.width > SHORTEST);
             let Some(widest) = spare.max_by_key(|place| place.width) else { return };
@@ -200,7 +212,7 @@ mod tests {
     use super::*;
 
     const COLUMNS: &[Column<(&str, u32)>] = &[
-        Column::address("who", |row| row.0.to_owned().into()),
+        Column::address("who", ADDRESS, |row| row.0.to_owned().into()),
         Column::figures("a", 2, |row| row.1.to_string().into()),
         Column::figures("b", 1, |row| row.1.to_string().into()),
         Column::figures("c", 2, |row| row.1.to_string().into()),
@@ -216,13 +228,21 @@ mod tests {
     #[test]
     fn the_least_important_goes_first_and_addresses_shrink_last() {
         assert_eq!(shown(54), [("who", 26), ("a", 5), ("b", 5), ("c", 5), ("d", 5)]);
-        assert_eq!(shown(51), [("who", 23), ("a", 5), ("b", 5), ("c", 5), ("d", 5)]);
-        assert_eq!(shown(50), [("who", 26), ("a", 5), ("b", 5), ("d", 5)]);
-        assert_eq!(shown(43), [("who", 26), ("b", 5), ("d", 5)]);
+        assert_eq!(shown(49), [("who", 21), ("a", 5), ("b", 5), ("c", 5), ("d", 5)]);
+        assert_eq!(shown(48), [("who", 26), ("a", 5), ("b", 5), ("d", 5)]);
+        assert_eq!(shown(41), [("who", 26), ("b", 5), ("d", 5)]);
         assert_eq!(shown(32), [("who", 25), ("d", 5)]);
         assert_eq!(shown(22), [("who", 15), ("d", 5)]);
         assert_eq!(shown(19), [("who", 13)]);
         assert_eq!(shown(3), [("who", 13)]);
+    }
+
+    #[test]
+    fn a_column_can_be_told_to_stand_still() {
+        let columns = [COLUMNS[1].name]
+            .map(|name| Column::figures(name, 0, |row: &u32| row.to_string().into()).at_least(4));
+        let width = |rows: &[u32]| fit(&columns, &cells(&columns, rows), None)[0].width;
+        assert_eq!([width(&[1]), width(&[12_345])], [4, 5]);
     }
 
     #[test]

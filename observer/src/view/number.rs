@@ -55,7 +55,7 @@ pub(super) fn bytes(count: u64) -> String {
     let mut value = count as f64;
     let mut unit = "B";
     for larger in ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"] {
-        if value < 999.5 {
+        if value < 1023.5 {
             break;
         }
         value /= 1024.0;
@@ -114,8 +114,8 @@ mod tests {
 
     #[test]
     fn bytes_and_durations_change_units_before_they_grow_long() {
-        let sizes = [0, 1023, 1024, 1_048_000, u64::MAX].map(bytes);
-        assert_eq!(sizes, ["0 B", "1023 B", "1.00 KiB", "0.999 MiB", "16.0 EiB"]);
+        let sizes = [0, 1023, 1024, 1_047_900, 1_048_500, u64::MAX].map(bytes);
+        assert_eq!(sizes, ["0 B", "1023 B", "1.00 KiB", "1023 KiB", "1.00 MiB", "16.0 EiB"]);
         let spans = [0.0, 350.0, 999.6, 59_960.0, 3_599_600.0, 90_000_000.0].map(duration);
         assert_eq!(spans, ["0 ms", "350 ms", "1.0 s", "1m00s", "1h00m", "1d01h"]);
     }

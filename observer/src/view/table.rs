@@ -4,7 +4,7 @@ use crate::export::snapshot::{Ledger, Lost, Snapshot, Tcp, Voice};
 
 use super::{
     grade::{Grade, LEGEND},
-    grid::{self, Cell, Column, GAP, Place},
+    grid::{self, ADDRESS, ARROW_ADDRESS, Cell, Column, GAP, Place},
     number::{bytes, decimal, duration, known, percent_down, plural},
     socket, voice,
 };
@@ -19,8 +19,8 @@ pub struct Style {
 }
 
 const VOICE: &[Column<Voice>] = &[
-    Column::address("source", |flow| flow.src.clone().into()),
-    Column::address("→ destination", |flow| format!("→ {}", flow.dst).into()),
+    Column::address("source", ADDRESS, |flow| flow.src.clone().into()),
+    Column::address("→ destination", ARROW_ADDRESS, |flow| format!("→ {}", flow.dst).into()),
     Column::words("ssrc", 7, |flow| voice::ssrc(flow).into()),
     Column::words("codec/PT", 5, |flow| voice::codec(flow).into()),
     Column::words("direction", 6, |flow| voice::direction(flow).into()),
@@ -36,8 +36,10 @@ const VOICE: &[Column<Voice>] = &[
 ];
 
 const TCP: &[Column<Tcp>] = &[
-    Column::address("client", |connection| socket::client(connection).to_owned().into()),
-    Column::address("→ server", |connection| format!("→ {}", socket::server(connection)).into()),
+    Column::address("client", ADDRESS, |connection| socket::client(connection).to_owned().into()),
+    Column::address("→ server", ARROW_ADDRESS, |connection| {
+        format!("→ {}", socket::server(connection)).into()
+    }),
     Column::words("role", 4, |connection| connection.role.clone().into()),
     Column::figures("connect ms", 3, |connection| known(connection.connect_ms, decimal).into()),
     Column::figures("srtt ms", 0, |connection| known(connection.srtt_ms, decimal).into()),

@@ -15,6 +15,11 @@ pub(super) fn loss_ratio(flow: &Voice) -> Option<f64> {
     (flow.expected != 0).then_some(flow.loss_ratio)
 }
 
+/// Jitter at the end; without a sample of it there is none, and 0 would be a lie.
+pub(super) fn jitter_ms(flow: &Voice) -> Option<f64> {
+    flow.jitter_mean_ms.map(|_| flow.jitter_ms)
+}
+
 /// Most loss, then most jitter.
 pub(super) fn badness(a: &Voice, b: &Voice) -> Ordering {
     let jitter = |flow: &Voice| flow.jitter_mean_ms.unwrap_or(flow.jitter_ms);

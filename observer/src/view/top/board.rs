@@ -1,0 +1,212 @@
+//! What the live view shows, and what a key does to it: no terminal, no clock.
+
+use std::time::Duration;
+
+use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+
+use crate::export::snapshot::{Ledger, Snapshot, Tcp, Voice};
+
+use super::{
+    list::{List, Step},
+    subject::Subject,
+};
+
+/// The state of the view. Times count from its start.
+pub(super) struct Board {
+    /// Where the figures come from.
+    pub(super) title: String,
+    /// Time between two snapshots.
+    pub(super) interval: Duration,
+    /// How long it has been watching.
+    pub(super) now: Duration,
+    /// Voice flows.
+    pub(super) voice: List<Voice>,
+    /// TCP connections.
+    pub(super) sockets: List<Tcp>,
+    /// What went uncounted.
+    pub(super) ledger: Ledger,
+    /// Which list is shown.
+    pub(super) tab: Tab,
+    /// What rows must hold to be shown.
+    pub(super) filter: String,
+    /// Whether keys go to the filter.
+    pub(super) typing: bool,
+    /// Whether it stands still.
+    pub(super) paused: bool,
+    /// Whether the keys are explained.
+    pub(super) help: bool,
+    /// Whether the selected row is shown in full.
+    pub(super) details: bool,
+    /// When the figures were taken.
+    pub(super) taken: Option<Duration>,
+    /// Why there are none newer.
+    pub(super) error: Option<String>,
+}
+
+/// One of the lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tab {
+    /// Voice flows.
+    Voice,
+    /// TCP connections.
+    Sockets,
+}
+
+/// Whether the view goes on after a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// It goes on.
+    GoOn,
+    /// It ends.
+    Quit,
+}
+
+/// The whole host in a line.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Totals {
+    /// Voice packets a second, once there are two snapshots.
+    pub(super) packets: Option<f64>,
+    /// Share of voice packets lost in the last interval, where any were due.
+    pub(super) loss_ratio: Option<f64>,
+}
+
+impl Board {
+    /// Before the first snapshot.
+    pub(super) fn new(title: String, interval: Duration) -> Self {
+        Self {
+            title,
+            interval,
+            now: Duration::ZERO,
+            voice: List::new(),
+            sockets: List::new(),
+            ledger: Ledger::default(),
+            tab: Tab::Voice,
+            filter: String::new(),
+            typing: false,
+            paused: false,
+            help: false,
+            details: false,
+            taken: None,
+            error: None,
+        }
+    }
+
+    /// Takes a snapshot, or why there is none, that came at `at`.
+    pub(super) fn observe(&mut self, outcome: Result<Snapshot, String>, at: Duration) {
+        if self.paused {
+            return;
+        }
+        match outcome {
+            Ok(snapshot) => {
+                let seconds = self.taken.map(|taken| at.saturating_sub(taken).as_secs_f64());
+                self.voice.observe(snapshot.voice, seconds);
+                self.sockets.observe(snapshot.tcp, seconds);
+                self.ledger = snapshot.ledger;
+                self.taken = Some(at);
+                self.error = None;
+            }
+            Err(error) => self.error = Some(error),
+        }
+    }
+
+    /// What all flows add up to.
+    pub(super) fn totals(&self) -> Totals {
+        let rates = || self.voice.rows().iter().filter_map(|row| row.rate);
+        let expected: f64 = rates().map(|rate| rate.expected).sum();
+        let lost: f64 = rates().map(|rate| rate.lost).sum();
+        Totals {
+            packets: rates().next().map(|_| rates().map(|rate| rate.packets).sum()),
+            loss_ratio: (expected > 0.0).then(|| (lost / expected).min(1.0)),
+        }
+    }
+
+    /// Does what a key asks for.
+    pub(super) fn press(&mut self, key: KeyEvent) -> Next {
+        if key.kind == KeyEventKind::Release {
+            return Next::GoOn;
+        }
+        if key.modifiers.contains(KeyModifiers::CONTROL) {
+            return if key.code == KeyCode::Char('c') { Next::Quit } else { Next::GoOn };
+        }
+        if self.typing {
+            self.type_filter(key.code);
+            return Next::GoOn;
+        }
+        if self.help {
+            // Whatever key it is, it is no surprise that it closes the page of keys.
+            self.help = false;
+            return Next::GoOn;
+        }
+        self.command(key.code)
+    }
+
+    fn command(&mut self, key: KeyCode) -> Next {
+        match key {
+            KeyCode::Char('q') => return Next::Quit,
+            KeyCode::Char('?' | 'h') => self.help = true,
+            KeyCode::Char('1') => self.tab = Tab::Voice,
+            KeyCode::Char('2') => self.tab = Tab::Sockets,
+            KeyCode::Tab | KeyCode::BackTab => {
+                self.tab = match self.tab {
+                    Tab::Voice => Tab::Sockets,
+                    Tab::Sockets => Tab::Voice,
+                };
+            }
+            KeyCode::Char('p' | ' ') => self.paused = !self.paused,
+            KeyCode::Char('/') => self.typing = true,
+            KeyCode::Esc if self.details => self.details = false,
+            KeyCode::Esc => self.set_filter(String::new()),
+            _ => match self.tab {
+                Tab::Voice => steer(&mut self.voice, &mut self.details, key),
+                Tab::Sockets => steer(&mut self.sockets, &mut self.details, key),
+            },
+        }
+        Next::GoOn
+    }
+
+    fn type_filter(&mut self, key: KeyCode) {
+        let mut filter = self.filter.clone();
+        match key {
+            KeyCode::Char(letter) => filter.push(letter),
+            KeyCode::Backspace => {
+                filter.pop();
+            }
+            KeyCode::Enter => self.typing = false,
+            KeyCode::Esc => {
+                self.typing = false;
+                filter.clear();
+            }
+            _ => return,
+        }
+        self.set_filter(filter);
+    }
+
+    fn set_filter(&mut self, filter: String) {
+        self.filter = filter;
+        self.voice.set_filter(&self.filter);
+        self.sockets.set_filter(&self.filter);
+    }
+}
+
+fn steer<S: Subject>(list: &mut List<S>, details: &mut bool, key: KeyCode) {
+    match key {
+        KeyCode::Up | KeyCode::Char('k') => list.step(Step::Up),
+        KeyCode::Down | KeyCode::Char('j') => list.step(Step::Down),
+        KeyCode::PageUp => list.step(Step::PageUp),
+        KeyCode::PageDown => list.step(Step::PageDown),
+        KeyCode::Home | KeyCode::Char('g') => list.step(Step::Home),
+        KeyCode::End | KeyCode::Char('G') => list.step(Step::End),
+        KeyCode::Char('s') => list.next_order(),
+        KeyCode::Char('r') => list.reverse(),
+        KeyCode::Enter => {
+            *details = !*details;
+            if *details {
+                list.stay();
+            }
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,115 @@
+use super::*;
+
+fn press(board: &mut Board, keys: &[KeyCode]) -> Next {
+    keys.iter().map(|key| board.press((*key).into())).last().unwrap_or(Next::GoOn)
+}
+
+fn type_text(board: &mut Board, text: &str) -> Next {
+    press(board, &text.chars().map(KeyCode::Char).collect::<Vec<_>>())
+}
+
+fn board() -> Board {
+    Board::new("here".to_owned(), Duration::from_secs(1))
+}
+
+fn snapshot(packets: u64, lost: u64) -> Snapshot {
+    let voice = |ssrc| Voice { ssrc, packets, lost, expected: packets + lost, ..Voice::default() };
+    Snapshot { voice: vec![voice(1), voice(2)], tcp: vec![Tcp::default()], ..Snapshot::default() }
+}
+
+#[test]
+fn totals_add_up_once_there_are_two_snapshots() {
+    let mut board = board();
+    board.observe(Ok(snapshot(0, 0)), Duration::from_secs(1));
+    assert_eq!(board.totals(), Totals { packets: None, loss_ratio: None });
+    board.observe(Ok(snapshot(90, 10)), Duration::from_secs(3));
+    assert_eq!(board.totals(), Totals { packets: Some(90.0), loss_ratio: Some(0.1) });
+    // Silence is a rate of nothing, and no loss that could be known.
+    board.observe(Ok(snapshot(90, 10)), Duration::from_secs(4));
+    assert_eq!(board.totals(), Totals { packets: Some(0.0), loss_ratio: None });
+}
+
+#[test]
+fn an_error_leaves_the_figures_and_goes_with_the_next_snapshot() {
+    let mut board = board();
+    board.observe(Ok(snapshot(0, 0)), Duration::from_secs(1));
+    board.observe(Err("refused".to_owned()), Duration::from_secs(2));
+    assert_eq!(
+        (board.error.as_deref(), board.taken),
+        (Some("refused"), Some(Duration::from_secs(1)))
+    );
+    assert_eq!(board.voice.rows().len(), 2);
+    board.observe(Ok(snapshot(60, 0)), Duration::from_secs(4));
+    assert_eq!(board.error, None);
+    // By the time that passed, not by the interval.
+    assert_eq!(board.totals().packets, Some(40.0));
+}
+
+#[test]
+fn a_pause_stands_still_and_goes_on_with_true_rates() {
+    let mut board = board();
+    board.observe(Ok(snapshot(0, 0)), Duration::from_secs(1));
+    type_text(&mut board, "p");
+    board.observe(Ok(snapshot(50, 0)), Duration::from_secs(2));
+    assert_eq!(board.voice.rows()[0].subject.packets, 0);
+    type_text(&mut board, " ");
+    board.observe(Ok(snapshot(100, 0)), Duration::from_secs(3));
+    assert_eq!(board.totals().packets, Some(100.0));
+}
+
+#[test]
+fn keys_do_what_the_help_says() {
+    let mut board = board();
+    press(&mut board, &[KeyCode::Tab]);
+    assert_eq!(board.tab, Tab::Sockets);
+    type_text(&mut board, "1");
+    assert_eq!(board.tab, Tab::Voice);
+    type_text(&mut board, "2s");
+    assert_eq!(board.sockets.sorted_by().0.name, "round trip");
+    assert_eq!(board.voice.sorted_by().0.name, "loss");
+    type_text(&mut board, "r");
+    assert!(!board.sockets.sorted_by().1);
+    press(&mut board, &[KeyCode::Enter]);
+    assert!(board.details);
+    press(&mut board, &[KeyCode::Esc]);
+    assert!(!board.details);
+    assert_eq!(type_text(&mut board, "q"), Next::Quit);
+}
+
+#[test]
+fn letters_go_to_the_filter_until_it_is_done() {
+    let mut board = board();
+    board.observe(Ok(snapshot(0, 0)), Duration::ZERO);
+    assert_eq!(type_text(&mut board, "/0x2q"), Next::GoOn);
+    assert_eq!((board.filter.as_str(), board.voice.shown()), ("0x2q", 0));
+    press(&mut board, &[KeyCode::Backspace, KeyCode::Backspace, KeyCode::Enter]);
+    assert_eq!((board.filter.as_str(), board.voice.shown(), board.typing), ("0x", 2, false));
+    press(&mut board, &[KeyCode::Esc]);
+    assert_eq!(board.filter, "");
+    type_text(&mut board, "/xyz");
+    press(&mut board, &[KeyCode::Esc]);
+    assert_eq!((board.filter.as_str(), board.typing), ("", false));
+}
+
+#[test]
+fn any_key_closes_the_help_and_control_c_always_leaves() {
+    let mut board = board();
+    type_text(&mut board, "?");
+    assert!(board.help);
+    assert_eq!(type_text(&mut board, "q"), Next::GoOn);
+    assert!(!board.help);
+    type_text(&mut board, "/?");
+    assert!(!board.help);
+    let control = |key| KeyEvent::new(KeyCode::Char(key), KeyModifiers::CONTROL);
+    assert_eq!(board.press(control('p')), Next::GoOn);
+    assert!(!board.paused);
+    assert_eq!(board.press(control('c')), Next::Quit);
+}
+
+#[test]
+fn a_key_let_go_does_nothing() {
+    let mut board = board();
+    let mut key = KeyEvent::from(KeyCode::Char('q'));
+    key.kind = KeyEventKind::Release;
+    assert_eq!(board.press(key), Next::GoOn);
+}

@@ -1,0 +1,331 @@
+use crossterm::event::KeyCode;
+use ratatui::{Terminal, backend::TestBackend, buffer::Buffer, style::Color};
+
+use super::*;
+use crate::export::snapshot::{Ledger, Lost, Snapshot, Tcp, Voice};
+
+fn flow(src: &str, seconds: u64, every: u64) -> Voice {
+    let expected = 50 * seconds;
+    let lost = expected.checked_div(every).unwrap_or_default();
+    Voice {
+        src: src.to_owned(),
+        dst: "192.0.2.1:5004".to_owned(),
+        ssrc: 0x1a2b,
+        payload_type: 0,
+        clock_rate: 8000,
+        codec: Some("pcmu".to_owned()),
+        direction: Some("receive".to_owned()),
+        packets: expected - lost,
+        expected,
+        lost,
+        loss_ratio: lost as f64 / expected as f64,
+        jitter_ms: every as f64,
+        jitter_mean_ms: Some(1.25),
+        jitter_max_ms: Some(8.5),
+        delta_max_ms: 41.0,
+        duration_ms: seconds as f64 * 1e3,
+        ..Voice::default()
+    }
+}
+
+fn snapshot(seconds: u64) -> Snapshot {
+    let hidden = Voice {
+        codec: None,
+        direction: Some("transmit".to_owned()),
+        jitter_mean_ms: None,
+        payload_type: 111,
+        ..flow("[2001:db8:85a3::8a2e:370:7334]:50004", seconds, 50)
+    };
+    let tcp = Tcp {
+        client: Some("10.0.0.7:40000".to_owned()),
+        server: Some("192.0.2.1:443".to_owned()),
+        role: "server".to_owned(),
+        connect_ms: Some(1.25),
+        srtt_ms: Some(0.035),
+        min_rtt_ms: Some(0.02),
+        retransmits: 4,
+        bytes_in: seconds * 2048,
+        bytes_out: seconds << 20,
+    };
+    Snapshot {
+        voice: vec![
+            flow("10.0.0.1:5004", seconds, 0),
+            flow("10.0.0.2:5004", seconds, 10),
+            hidden,
+            flow("10.0.0.3:5004", seconds, 31),
+        ],
+        tcp: vec![tcp, Tcp { role: "unknown".to_owned(), ..Tcp::default() }],
+        ..Snapshot::default()
+    }
+}
+
+fn board() -> Board {
+    let mut board = Board::new("http://127.0.0.1:9464".to_owned(), Duration::from_secs(1));
+    for seconds in 1..=4 {
+        board.observe(Ok(snapshot(seconds)), Duration::from_secs(seconds));
+    }
+    board.now = Duration::from_secs(4);
+    board
+}
+
+fn press(board: &mut Board, keys: &str) {
+    for key in keys.chars() {
+        let key = match key {
+            '\n' => KeyCode::Enter,
+            '\t' => KeyCode::Tab,
+            letter => KeyCode::Char(letter),
+        };
+        board.press(key.into());
+    }
+}
+
+fn buffer(board: &mut Board, width: u16, height: u16, colour: bool) -> Buffer {
+    let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
+    terminal.draw(|frame| draw(frame, board, Theme { colour })).unwrap();
+    terminal.backend().buffer().clone()
+}
+
+/// The screen without colour, as text; lines without what is right of their last letter.
+fn screen(board: &mut Board, width: u16, height: u16) -> Vec<String> {
+    let buffer = buffer(board, width, height, false);
+    let coloured =
+        |cell: &ratatui::buffer::Cell| cell.fg != Color::Reset || cell.bg != Color::Reset;
+    assert!(!buffer.content().iter().any(coloured));
+    let lines = buffer.content().chunks(usize::from(width));
+    lines
+        .map(|line| line.iter().map(|cell| cell.symbol()).collect::<String>())
+        .map(|line| line.trim_end().to_owned())
+        .collect()
+}
+
+/// Blank lines at the end of the list are left out of what is compared.
+fn check(lines: &[String], expected: &str) {
+    let shown: Vec<&str> =
+        lines.iter().map(String::as_str).filter(|line| !line.is_empty()).collect();
+    assert_eq!(shown.join("\n"), expected.trim_matches('\n'), "\n{}", lines.join("\n"));
+}
+
+#[test]
+fn voice_at_80_columns() {
+    check(
+        &screen(&mut board(), 80, 24),
+        "
+ observer top  http://127.0.0.1:9464                         every 1 s, for 4 s
+ flows 4  packets/s 192  loss % ! 4.00  sockets 2  complete % 100
+  1 Voice 4   2 Sockets 2                                             by loss ▼
+  source                         → destination     ↕  pkt/s    loss %  jitter ms
+▸ 10.0.0.2:5004                  → 192.0.2.1:5004  ↓   45.0  !! 10.00       10.0
+  10.0.0.3:5004                  → 192.0.2.1:5004  ↓   48.0    ! 3.00     ! 31.0
+  [2001:db8:85a3…70:7334]:50004  → 192.0.2.1:5004  ↑   49.0    ! 2.00          –
+  10.0.0.1:5004                  → 192.0.2.1:5004  ↓   50.0         0          0
+ q quit  Tab list  s sort  r reverse  / filter  p pause  Enter details  ? help
+",
+    );
+}
+
+#[test]
+fn details_at_80_columns() {
+    let mut board = board();
+    press(&mut board, "j\n");
+    let lines = screen(&mut board, 80, 24);
+    assert_eq!(lines.len(), 24);
+    check(
+        &lines,
+        "
+ observer top  http://127.0.0.1:9464                         every 1 s, for 4 s
+ flows 4  packets/s 192  loss % ! 4.00  sockets 2  complete % 100
+  1 Voice 4   2 Sockets 2                                             by loss ▼
+  source                         → destination     ↕  pkt/s    loss %  jitter ms
+  10.0.0.2:5004                  → 192.0.2.1:5004  ↓   45.0  !! 10.00       10.0
+▸ 10.0.0.3:5004                  → 192.0.2.1:5004  ↓   48.0    ! 3.00     ! 31.0
+  [2001:db8:85a3…70:7334]:50004  → 192.0.2.1:5004  ↑   49.0    ! 2.00          –
+  10.0.0.1:5004                  → 192.0.2.1:5004  ↓   50.0         0          0
+┌ 10.0.0.3:5004 → 192.0.2.1:5004 ──────────────────────────────────────────────┐
+│ ↓ receive  codec pcmu/0  clock 8000 Hz  ssrc 0x00001a2b  for 4.0 s           │
+│ packets 194  expected 200  lost 6  loss % ! 3.00  dup 0  reordered 0         │
+│ jitter ms ! 31.0  mean 1.25  max 8.50  longest gap ms 41.0                   │
+│ bursts of loss –  lost in bursts % –  round trip ms –  MOS –                 │
+│ packets/s                                   ▇█▇  now 48.0      peak 49.0     │
+│ loss %                                      █▄█  now 4.00      peak 4.00     │
+└──────────────────────────────────────────────────────────────────────────────┘
+ q quit  Tab list  s sort  r reverse  / filter  p pause  Enter details  ? help
+",
+    );
+}
+
+#[test]
+fn sockets_with_details_at_80_columns() {
+    let mut board = board();
+    press(&mut board, "\t\n");
+    check(
+        &screen(&mut board, 80, 24),
+        "
+ observer top  http://127.0.0.1:9464                         every 1 s, for 4 s
+ flows 4  packets/s 192  loss % ! 4.00  sockets 2  complete % 100
+  1 Voice 4   2 Sockets 2                                      by retransmits ▼
+  client          → server         srtt ms  min rtt  retrans      in/s     out/s
+▸ 10.0.0.7:40000  → 192.0.2.1:443    0.035    0.020        4  2.00 KiB  1.00 MiB
+  –               → –                    –        –        0       0 B       0 B
+┌ 10.0.0.7:40000 → 192.0.2.1:443 ──────────────────────────────────────────────┐
+│ observed end server  connect ms 1.25  srtt ms 0.035  min rtt ms 0.020        │
+│ retransmits 4  received 8.00 KiB  sent and acknowledged 4.00 MiB             │
+│ in/s                                        ███  now 2.00 KiB  peak 2.00 KiB │
+│ out/s                                       ███  now 1.00 MiB  peak 1.00 MiB │
+└──────────────────────────────────────────────────────────────────────────────┘
+ q quit  Tab list  s sort  r reverse  / filter  p pause  Enter details  ? help
+",
+    );
+}
+
+#[test]
+fn voice_with_details_at_120_columns() {
+    let mut board = board();
+    press(&mut board, "\n");
+    let lines = screen(&mut board, 120, 40);
+    assert_eq!(lines.len(), 40);
+    check(&lines, "
+ observer top  http://127.0.0.1:9464                                                                 every 1 s, for 4 s
+ flows 4  packets/s 192  loss % ! 4.00  sockets 2  complete % 100
+  1 Voice 4   2 Sockets 2                                                                                     by loss ▼
+  source                     → destination     ↕  codec    packets  pkt/s    lost    loss %     now %  jitter ms     for
+▸ 10.0.0.2:5004              → 192.0.2.1:5004  ↓  pcmu/0       180   45.0      20  !! 10.00  !! 10.00       10.0   4.0 s
+  10.0.0.3:5004              → 192.0.2.1:5004  ↓  pcmu/0       194   48.0       6    ! 3.00    ! 4.00     ! 31.0   4.0 s
+  [2001:db8:85…:7334]:50004  → 192.0.2.1:5004  ↑  –/111        196   49.0       4    ! 2.00    ! 2.00          –   4.0 s
+  10.0.0.1:5004              → 192.0.2.1:5004  ↓  pcmu/0       200   50.0       0         0         0          0   4.0 s
+┌ 10.0.0.2:5004 → 192.0.2.1:5004 ──────────────────────────────────────────────────────────────────────────────────────┐
+│ ↓ receive  codec pcmu/0  clock 8000 Hz  ssrc 0x00001a2b  for 4.0 s                                                   │
+│ packets 180  expected 200  lost 20  loss % !! 10.00  dup 0  reordered 0                                              │
+│ jitter ms 10.0  mean 1.25  max 8.50  longest gap ms 41.0                                                             │
+│ bursts of loss –  lost in bursts % –  round trip ms –  MOS –                                                         │
+│ packets/s                                                                           ███  now 45.0      peak 45.0     │
+│ loss %                                                                              ███  now 10.00     peak 10.00    │
+└──────────────────────────────────────────────────────────────────────────────────────────────────────────────────────┘
+ q quit  Tab list  s sort  r reverse  / filter  p pause  Enter details  ? help
+");
+}
+
+#[test]
+fn sockets_at_120_columns() {
+    let mut board = board();
+    press(&mut board, "2s");
+    check(&screen(&mut board, 120, 40), "
+ observer top  http://127.0.0.1:9464                                                                 every 1 s, for 4 s
+ flows 4  packets/s 192  loss % ! 4.00  sockets 2  complete % 100
+  1 Voice 4   2 Sockets 2                                                                               by round trip ▼
+  client          → server         role     connect ms  srtt ms  min rtt  retrans      in/s     out/s        in
+▸ 10.0.0.7:40000  → 192.0.2.1:443  server         1.25    0.035    0.020        4  2.00 KiB  1.00 MiB  8.00 KiB
+  –               → –              unknown           –        –        –        0       0 B       0 B       0 B
+ q quit  Tab list  s sort  r reverse  / filter  p pause  Enter details  ? help
+");
+}
+
+#[test]
+fn the_help_fits_the_smallest_screen() {
+    let mut board = board();
+    press(&mut board, "?");
+    check(
+        &screen(&mut board, 80, 24),
+        "
+ observer top  http://127.0.0.1:9464                         every 1 s, for 4 s
+ flows 4  packets/s 192  loss % ! 4.00  sockets 2  complete % 100
+  1 Voice 4   2 Sockets 2                                             by loss ▼
+  source                         → destination     ↕  pkt/s    loss %  jitter ms
+┌ Keys ────────────────────────────────────────────────────────────────────────┐
+│ 1  2  Tab      voice flows, sockets, the other list                          │
+│ ↑ ↓  k j       select a row; the cursor stays with it                        │
+│ PgUp PgDn End  a screen up, a screen down, the last row                      │
+│ Home           the first row, whichever that becomes                         │
+│ Enter          details of the selected row; Esc closes them                  │
+│ s  r           next order, the order turned round                            │
+│ /              filter by words of address, SSRC, codec, direction, role      │
+│ Esc            clear the filter                                              │
+│ p  Space       stand still, go on                                            │
+│ q  Ctrl-C      quit                                                          │
+│                                                                              │
+│ ! loss > 1 % or jitter > 30 ms, !! loss > 5 %                                │
+│ ↓ the observed process receives, ↑ it transmits                              │
+│ loss %: since the flow began; now %: in the last interval                    │
+│ uncounted: what the observer could not count, by stage and reason            │
+└──────────────────────────────────────────────────── any key closes this page ┘
+ q quit  Tab list  s sort  r reverse  / filter  p pause  Enter details  ? help
+",
+    );
+}
+
+#[test]
+fn the_last_line_is_for_keys_filter_or_error() {
+    let mut board = board();
+    let last = |board: &mut Board| screen(board, 80, 24).pop().unwrap();
+    press(&mut board, "/0.3");
+    assert_eq!(last(&mut board), " filter: 0.3▏  Enter keeps it, Esc clears it");
+    press(&mut board, "\n");
+    board.observe(Err("connection\x1b[2J refused".to_owned()), Duration::from_secs(5));
+    board.now = Duration::from_secs(75);
+    assert_eq!(last(&mut board), " ! Retrying: Figures are 1m11s old. connection [2J refused");
+    let tabs = &screen(&mut board, 80, 24)[2];
+    assert_eq!(
+        tabs,
+        "  1 Voice 4   2 Sockets 2                              1 match “0.3”  by loss ▼"
+    );
+    press(&mut board, "/x\n");
+    assert_eq!(screen(&mut board, 80, 24)[4], "  Of 4 voice flows, none matches “0.3x”.");
+}
+
+#[test]
+fn what_went_uncounted_has_a_line_of_its_own() {
+    let mut board = board();
+    let lost = Lost { stage: "map".to_owned(), reason: "full".to_owned(), count: 12 };
+    let ledger = Ledger { completeness: 0.998, lost: vec![lost] };
+    board.observe(Ok(Snapshot { ledger, ..snapshot(5) }), Duration::from_secs(5));
+    let lines = screen(&mut board, 80, 24);
+    assert!(lines[1].ends_with("complete % ! 99.80"), "{}", lines[1]);
+    assert_eq!(lines[2], " uncounted ! map/full 12");
+}
+
+#[test]
+fn before_a_snapshot_and_without_flows_it_says_so() {
+    let mut board = Board::new("here".to_owned(), Duration::from_millis(500));
+    assert_eq!(screen(&mut board, 80, 24)[1], " waiting for the first snapshot …");
+    board.observe(Ok(Snapshot::default()), Duration::ZERO);
+    assert_eq!(screen(&mut board, 80, 24)[4], "  No voice flow seen.");
+    press(&mut board, "\tp\n");
+    let lines = screen(&mut board, 80, 24);
+    assert_eq!(lines[4], "  No connection seen.");
+    assert!(lines[0].ends_with(" PAUSED  every 500 ms, for 0 s"), "{}", lines[0]);
+    assert!(lines[18].contains("No connection is selected."), "{}", lines.join("\n"));
+}
+
+#[test]
+fn a_small_terminal_is_asked_to_grow() {
+    let lines = screen(&mut board(), 60, 20);
+    check(
+        &lines,
+        "
+            This view needs 80 × 24 characters.
+                 The terminal has 60 × 20.
+               Please enlarge it, or press q.",
+    );
+    for (width, height) in [(1, 1), (79, 24), (80, 23), (200, 2)] {
+        screen(&mut board(), width, height);
+    }
+}
+
+#[test]
+fn colours_repeat_what_marks_say() {
+    let mut board = board();
+    let buffer = buffer(&mut board, 80, 24, true);
+    for cell in buffer.content() {
+        assert!(matches!(cell.fg, Color::Reset | Color::Cyan | Color::Yellow | Color::Red));
+    }
+    let red = buffer.content().iter().filter(|cell| cell.fg == Color::Red);
+    assert!(red.map(|cell| cell.symbol()).collect::<String>().contains("!! 10.00"));
+}
+
+#[test]
+fn every_size_from_the_smallest_up_can_be_drawn() {
+    let mut board = board();
+    press(&mut board, "\n?");
+    for (width, height) in (80..200).zip(24..) {
+        screen(&mut board, width, height);
+    }
+}

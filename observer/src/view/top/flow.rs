@@ -1,10 +1,12 @@
 //! Voice flows in the live view.
 
+use std::cmp::Ordering;
+
 use crate::{
     export::snapshot::Voice,
     view::{
         grid::{ADDRESS, ARROW_ADDRESS, Cell, Column},
-        number::{decimal, duration, known, percent},
+        number::{UNKNOWN, decimal, duration, known, percent},
         voice,
     },
 };
@@ -38,7 +40,7 @@ fn loss_now(row: &Row<Voice>) -> Option<f64> {
 }
 
 /// Unknown is least.
-fn by(value: fn(&Row<Voice>) -> Option<f64>, a: &Row<Voice>, b: &Row<Voice>) -> std::cmp::Ordering {
+fn by(value: fn(&Row<Voice>) -> Option<f64>, a: &Row<Voice>, b: &Row<Voice>) -> Ordering {
     value(a).unwrap_or(-1.0).total_cmp(&value(b).unwrap_or(-1.0))
 }
 
@@ -151,7 +153,11 @@ impl Subject for Voice {
         let text = |text: String| Cell::from(text);
         vec![
             vec![
-                ("", text(voice::direction(flow))),
+                if flow.direction.is_some() {
+                    ("", text(voice::direction(flow)))
+                } else {
+                    ("direction", text(UNKNOWN.to_owned()))
+                },
                 ("codec", text(voice::codec(flow))),
                 ("clock", text(format!("{} Hz", flow.clock_rate))),
                 ("ssrc", text(voice::ssrc(flow))),

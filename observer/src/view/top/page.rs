@@ -251,7 +251,11 @@ fn keys_line(board: &Board, theme: Theme) -> Line<'static> {
         let stale = board.taken.map_or_else(String::new, |taken| {
             format!(" Figures are {} old.", age(board.now.saturating_sub(taken)))
         });
-        let text = format!(" ! Retrying:{stale} {}", printable(error));
+        // The first line says already where it should come from.
+        let cause = error
+            .strip_prefix(&board.title)
+            .map_or(error.as_str(), |rest| rest.trim_start_matches(": "));
+        let text = format!(" ! Retrying:{stale} {}", printable(cause));
         return Line::styled(text, theme.grade(Grade::Bad));
     }
     let keys = [

@@ -259,7 +259,8 @@ fn the_last_line_is_for_keys_filter_or_error() {
     press(&mut board, "/0.3");
     assert_eq!(last(&mut board), " filter: 0.3▏  Enter keeps it, Esc clears it");
     press(&mut board, "\n");
-    board.observe(Err("connection\x1b[2J refused".to_owned()), Duration::from_secs(5));
+    let error = "http://127.0.0.1:9464: connection\x1b[2J refused".to_owned();
+    board.observe(Err(error), Duration::from_secs(5));
     board.now = Duration::from_secs(75);
     assert_eq!(last(&mut board), " ! Retrying: Figures are 1m11s old. connection [2J refused");
     let tabs = &screen(&mut board, 80, 24)[2];

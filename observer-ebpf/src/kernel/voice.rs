@@ -2,7 +2,7 @@
 
 use aya_ebpf::{
     bindings::{__sk_buff, BPF_ANY, BPF_NOEXIST, bpf_sock},
-    helpers::{bpf_ktime_get_ns, bpf_spin_lock, bpf_spin_unlock},
+    helpers::{bpf_ktime_get_ns, bpf_sk_fullsock, bpf_spin_lock, bpf_spin_unlock},
     programs::SkBuffContext,
 };
 use aya_log_ebpf::{
@@ -191,7 +191,7 @@ extern "C" fn voice_segment(
 /// each path that leads to a segment.
 #[inline(never)]
 fn advance(ctx: &SkBuffContext, packet: &Packet) {
-    if !advance_flow(packet) && probe(packet) {
+    if !advance_flow(packet) && probe(ctx, packet) {
         announce(ctx, packet.key.ssrc, packet.now);
         advance_flow(packet);
     }
@@ -223,8 +223,11 @@ fn advance_flow(packet: &Packet) -> bool {
 /// A packet without a flow: does it follow the one in probation? Then that one is a
 /// flow, and this packet is its second.
 #[inline(always)]
-fn probe(packet: &Packet) -> bool {
+fn probe(ctx: &SkBuffContext, packet: &Packet) -> bool {
     let Some(candidate) = CANDIDATES.get_ptr_mut(&packet.key) else {
+        if packet.key.direction == RECEIVE && is_raw(ctx) {
+            return false;
+        }
         if CANDIDATES.insert(&packet.key, &NO_CANDIDATE, u64::from(BPF_ANY)).is_err() {
             ledger::count(Count::CandidateFailed);
             return false;
@@ -262,6 +265,23 @@ fn probe(packet: &Packet) -> bool {
             hold(candidate, packet);
             false
         }
+    }
+}
+
+/// Whether the packet is at a raw socket. Such a socket is handed a copy of every
+/// datagram that reaches its namespace, so on receipt its flows are those of others,
+/// seen twice.
+#[inline(always)]
+fn is_raw(ctx: &SkBuffContext) -> bool {
+    const SOCK_RAW: u32 = 3;
+    // SAFETY: the context is valid, and both pointers are checked for null.
+    unsafe {
+        let socket = (*ctx.skb.skb).__bindgen_anon_2.sk;
+        if socket.is_null() {
+            return false;
+        }
+        let full = bpf_sk_fullsock(socket);
+        !full.is_null() && field!(full, bpf_sock, type_) == SOCK_RAW
     }
 }
 

@@ -74,7 +74,8 @@ pub(super) fn show_shared(
     Some(thread::spawn(move || {
         let next = || Ok(host.lock().unwrap_or_else(PoisonError::into_inner).snapshot());
         let title = "this host, with the demo's traffic".to_owned();
-        if let Err(error) = live::run(next, Options { colour: colour(), interval, title }) {
+        let options = Options { colour: colour(), interval, title };
+        if let Err(error) = live::run_until(next, options, &stop) {
             tracing::warn!(%error, "the terminal failed");
         }
         stop.store(true, Ordering::Relaxed);

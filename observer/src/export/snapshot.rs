@@ -91,9 +91,9 @@ pub struct Tcp {
     pub min_rtt_ms: Option<f64>,
     /// Segments sent again.
     pub retransmits: u32,
-    /// Payload the observed end received.
+    /// Bytes the observed end received, as the kernel counts them (a FIN is 1).
     pub bytes_in: u64,
-    /// Payload the observed end sent and the other acknowledged.
+    /// Bytes the observed end sent and the other acknowledged (a SYN or FIN is 1).
     pub bytes_out: u64,
 }
 

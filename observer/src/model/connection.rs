@@ -56,9 +56,10 @@ pub struct Connection {
     pub min_rtt: Option<Duration>,
     /// Segments sent again.
     pub retransmits: u32,
-    /// Payload received, in bytes.
+    /// Bytes received, as the kernel counts them: payload, and 1 for a FIN.
     pub bytes_received: u64,
-    /// Payload acknowledged by the far end, in bytes.
+    /// Bytes that the far end acknowledged, as the kernel counts them: payload, and 1
+    /// each for a SYN and a FIN.
     pub bytes_acked: u64,
 }
 

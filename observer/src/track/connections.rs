@@ -51,9 +51,9 @@ pub struct ConnectionInterval {
     pub round_trips: Vec<Duration>,
     /// Segments sent again.
     pub retransmits: u64,
-    /// Payload received, in bytes.
+    /// Bytes received, as [`Connection`] counts them.
     pub bytes_received: u64,
-    /// Payload sent and acknowledged, in bytes.
+    /// Bytes acknowledged, as [`Connection`] counts them.
     pub bytes_acked: u64,
     /// Connections that were closed.
     pub closed: Vec<Connection>,

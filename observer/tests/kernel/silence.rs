@@ -1,5 +1,7 @@
 //! What is no voice makes no flow, and no loss either.
 
+use std::os::fd::{FromRawFd as _, OwnedFd};
+
 use crate::support::{
     machine::{Noise, volume},
     observation::Observation,
@@ -53,6 +55,25 @@ fn voice_cut_short_of_its_header_is_silent() {
         packet.truncate(number as usize % 12);
         packet
     }));
+}
+
+/// A raw socket is handed a copy of every datagram that reaches its namespace.
+#[test]
+fn a_copy_at_a_raw_socket_is_no_flow() {
+    // SAFETY: it takes three numbers and gives a descriptor that nobody else owns.
+    let raw = unsafe {
+        let descriptor = libc::socket(libc::AF_INET, libc::SOCK_RAW, libc::IPPROTO_UDP);
+        assert!(descriptor >= 0, "{}", std::io::Error::last_os_error());
+        OwnedFd::from_raw_fd(descriptor)
+    };
+    let mut observation = Observation::shared();
+    let path = Path::v4();
+    let stream = Stream::pcmu(33);
+    for number in 0..20 {
+        path.carry(&stream.packet(number));
+    }
+    assert_eq!(observation.flows(&path.receiver).len(), 1);
+    assert_eq!(observation.flows(&raw), []);
 }
 
 #[test]

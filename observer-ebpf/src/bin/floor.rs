@@ -7,6 +7,10 @@
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
 
 #[cfg(target_arch = "bpf")]
+#[expect(
+    clippy::needless_borrows_for_generic_args,
+    reason = "by reference, as the programs that are measured against these"
+)]
 mod kernel {
     use core::mem::MaybeUninit;
 

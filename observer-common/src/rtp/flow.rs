@@ -66,13 +66,13 @@ pub struct Flow {
     pub timestamp: u32,
     /// Ticks a second.
     pub clock_rate: u32,
-    /// Sequence number that would confirm a jump; [`NO_RESYNC`] when none would.
+    /// Sequence number that would confirm a jump; 2^16 when none would.
     pub resync: u32,
     /// Times the sequence jumped and went on from there.
     pub restarts: u32,
     /// Payload type of the last packet.
     pub payload_type: u8,
-    /// [`TIMING_BROKEN`].
+    /// Bit 0: the next difference in timing means nothing.
     pub flags: u8,
     /// Zero.
     pub reserved: [u8; 6],

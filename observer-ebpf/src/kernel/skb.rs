@@ -73,7 +73,6 @@ pub(super) struct Skb<'a> {
     skb: *mut __sk_buff,
     start: usize,
     end: usize,
-    length: u32,
 }
 
 impl<'a> Skb<'a> {
@@ -81,8 +80,8 @@ impl<'a> Skb<'a> {
     pub(super) fn new(ctx: &'a SkBuffContext) -> Self {
         let skb = ctx.skb.skb;
         // SAFETY: the kernel hands every run a valid context.
-        let (start, end, length) = unsafe { ((*skb).data, (*skb).data_end, (*skb).len) };
-        Self { ctx, skb, start: start as usize, end: end as usize, length }
+        let (start, end) = unsafe { ((*skb).data, (*skb).data_end) };
+        Self { ctx, skb, start: start as usize, end: end as usize }
     }
 
     /// The socket's cookie: one number for its whole life, in every namespace.
@@ -113,9 +112,11 @@ impl<'a> Skb<'a> {
 }
 
 impl Bytes for Skb<'_> {
+    /// Read where it is wanted: kept, it would take a slot of the stack.
     #[inline(always)]
     fn length(&self) -> u32 {
-        self.length
+        // SAFETY: the context is valid.
+        unsafe { field!(self.skb, __sk_buff, len) }
     }
 
     /// By the helper, which costs half a map look-up, and is one path.

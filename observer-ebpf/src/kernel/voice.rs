@@ -143,8 +143,10 @@ pub(super) fn observe<const DIRECTION: u8>(skb: &Skb<'_>, ip: &Ip) {
     }
 }
 
-/// A datagram that is one packet, as nearly all are.
-#[inline(never)]
+/// A datagram that is one packet, as nearly all are. A packet of a known flow makes no
+/// call to here or from here: a call costs more than the arithmetic of a packet. One
+/// without a flow is treated as the only segment of its datagram.
+#[inline(always)]
 fn observe_one(skb: &Skb<'_>, ip: &Ip, direction: u8) {
     let Some([ports, sum, first, timestamp, ssrc]) = skb.head(ip.transport) else {
         return; // shorter than any RTP packet
@@ -154,7 +156,9 @@ fn observe_one(skb: &Skb<'_>, ip: &Ip, direction: u8) {
     packet.length = skb.length().saturating_sub(ip.transport + UDP_HEADER);
     // SAFETY: the helper has no preconditions.
     packet.now = unsafe { bpf_ktime_get_ns() };
-    advance(skb.ctx, &packet);
+    if !advance_flow(&packet) {
+        voice_segment(skb.ctx.skb.skb, 0, u32::MAX, direction.into(), packet.now);
+    }
 }
 
 /// A segment of a datagram, `offset` bytes into its payload and at most `size` bytes
@@ -191,10 +195,16 @@ extern "C" fn voice_segment(
 /// each path that leads to a segment.
 #[inline(never)]
 fn advance(ctx: &SkBuffContext, packet: &Packet) {
-    if !advance_flow(packet) && probe(ctx, packet) {
+    if !advance_flow_apart(packet) && probe(ctx, packet) {
         announce(ctx, packet.key.ssrc, packet.now);
-        advance_flow(packet);
+        advance_flow_apart(packet);
     }
+}
+
+/// [`advance_flow`] by a call.
+#[inline(never)]
+fn advance_flow_apart(packet: &Packet) -> bool {
+    advance_flow(packet)
 }
 
 /// A frame of its own, for the stack of all frames together is 512 bytes.
@@ -206,7 +216,7 @@ fn announce(ctx: &SkBuffContext, ssrc: u32, now: u64) {
 }
 
 /// False when there is no flow for the packet.
-#[inline(never)]
+#[inline(always)]
 fn advance_flow(packet: &Packet) -> bool {
     let Some(entry) = FLOWS.get_ptr_mut(&packet.key) else { return false };
     // SAFETY: the entry is never freed, for the map is preallocated; only the

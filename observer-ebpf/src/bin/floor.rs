@@ -17,12 +17,15 @@ mod kernel {
     use aya_ebpf::{
         bindings::BPF_ANY,
         btf_maps::HashMap,
-        helpers::{bpf_get_socket_cookie, bpf_ktime_get_ns, bpf_skb_load_bytes},
+        helpers::{
+            bpf_get_socket_cookie, bpf_ktime_get_ns, bpf_skb_load_bytes, bpf_spin_lock,
+            bpf_spin_unlock,
+        },
         macros::{btf_map, cgroup_skb},
         programs::SkBuffContext,
     };
     use observer_common::{
-        abi::{FlowEntry, FlowKey, RECEIVE, TRANSMIT},
+        abi::{Candidate, FlowEntry, FlowKey, RECEIVE, TRANSMIT},
         packet::mapped,
     };
 
@@ -36,21 +39,18 @@ mod kernel {
     const PORTS: usize = 5;
     const SSRC: usize = 9;
 
-    /// As large as the entry of a flow.
-    #[repr(C)]
-    pub(crate) struct State {
-        last_ns: u64,
-        rest: [u64; 22],
-    }
+    /// A flow of which nothing is known. In `.rodata`, for the stack is small.
+    static NOTHING: Candidate = Candidate::EMPTY;
 
-    const _: () = assert!(size_of::<State>() == size_of::<FlowEntry>());
-
-    /// In `.rodata`, for the stack is small.
-    static NOTHING: State = State { last_ns: 0, rest: [0; 22] };
-
-    /// Of the type, the key and the number of entries of `FLOWS`.
+    /// Of the type, the key, the value and the number of entries of `FLOWS`.
     #[btf_map]
-    static STATES: HashMap<FlowKey, State, 65536> = HashMap::new();
+    static STATES: Table = HashMap::new();
+
+    /// The same for the locked floor: the flows of both do not fit into one.
+    #[btf_map]
+    static LOCKED_STATES: Table = HashMap::new();
+
+    type Table = HashMap<FlowKey, FlowEntry, 65536>;
 
     /// The hook alone.
     #[cgroup_skb(ingress)]
@@ -109,14 +109,28 @@ mod kernel {
     /// The least that can know a flow: its key, the clock, one look-up, one store.
     #[cgroup_skb(ingress)]
     pub(crate) fn floor_ingress(ctx: SkBuffContext) -> i32 {
-        floor(&ctx, RECEIVE, SOURCE);
+        floor::<false>(&ctx, RECEIVE, SOURCE);
         PASS
     }
 
     /// The least that can know a flow: its key, the clock, one look-up, one store.
     #[cgroup_skb(egress)]
     pub(crate) fn floor_egress(ctx: SkBuffContext) -> i32 {
-        floor(&ctx, TRANSMIT, DESTINATION);
+        floor::<false>(&ctx, TRANSMIT, DESTINATION);
+        PASS
+    }
+
+    /// The floor, with the store under the entry's lock.
+    #[cgroup_skb(ingress)]
+    pub(crate) fn locked_ingress(ctx: SkBuffContext) -> i32 {
+        floor::<true>(&ctx, RECEIVE, SOURCE);
+        PASS
+    }
+
+    /// The floor, with the store under the entry's lock.
+    #[cgroup_skb(egress)]
+    pub(crate) fn locked_egress(ctx: SkBuffContext) -> i32 {
+        floor::<true>(&ctx, TRANSMIT, DESTINATION);
         PASS
     }
 
@@ -153,7 +167,7 @@ mod kernel {
     }
 
     #[inline(always)]
-    fn floor(ctx: &SkBuffContext, direction: u8, peer: usize) {
+    fn floor<const LOCKED: bool>(ctx: &SkBuffContext, direction: u8, peer: usize) {
         let Some(words) = direct(ctx) else { return };
         let ports = u32::from_be(words[PORTS]);
         let key = FlowKey {
@@ -166,13 +180,26 @@ mod kernel {
             reserved: 0,
         };
         let now = now();
-        let Some(state) = STATES.get_ptr_mut(&key) else {
-            // A table that is full leaves the flow out, and the figures would show it.
-            let _full = STATES.insert(&key, &NOTHING, u64::from(BPF_ANY));
+        let states = if LOCKED { &LOCKED_STATES } else { &STATES };
+        let Some(entry) = states.get_ptr_mut(&key) else {
+            // SAFETY: both types have one layout, and every bit pattern is a value.
+            let nothing = unsafe { &*(&raw const NOTHING).cast::<FlowEntry>() };
+            // A table that is full leaves the flow out; the test of the budgets would see
+            // a floor that costs more than what stands on it.
+            let _full = states.insert(&key, nothing, u64::from(BPF_ANY));
             return;
         };
         // SAFETY: the entry is never freed, for the map is preallocated.
-        unsafe { (&raw mut (*state).last_ns).write_volatile(now) };
+        unsafe {
+            let lock = (&raw mut (*entry).lock).cast();
+            if LOCKED {
+                bpf_spin_lock(lock);
+            }
+            (&raw mut (*entry).flow.last_ns).write_volatile(now);
+            if LOCKED {
+                bpf_spin_unlock(lock);
+            }
+        }
     }
 
     #[panic_handler]

@@ -76,7 +76,7 @@ struct Table {
 pub(crate) struct Verdict {
     traffic: &'static str,
     hook: &'static str,
-    against: &'static str,
+    pub(crate) against: &'static str,
     pub(crate) ratio: f64,
     pub(crate) budget: f64,
 }
@@ -92,14 +92,14 @@ impl Verdict {
     /// The ratios that some rounds decide: medians of the ratios of each. The clock
     /// program is an empty one and the clock.
     pub(crate) fn of(traffic: Traffic, rounds: &Rounds) -> Vec<Self> {
-        let (against, budget) = match traffic {
-            Traffic::OneFlow | Traffic::ManyFlows => ("floor", 1.35),
-            Traffic::PingPong | Traffic::Bulk => ("clock", 1.8),
+        let (bases, budget): (&[_], _) = match traffic {
+            Traffic::OneFlow | Traffic::ManyFlows => (&["floor", "locked floor"], 1.35),
+            Traffic::PingPong | Traffic::Bulk => (&["clock"], 1.8),
             Traffic::Connections => return Vec::new(),
         };
-        ["ingress", "egress"]
-            .into_iter()
-            .filter_map(|hook| {
+        let pairs = bases.iter().flat_map(|&base| [(base, "ingress"), (base, "egress")]);
+        pairs
+            .filter_map(|(against, hook)| {
                 let ratio = rounds.median(|round| {
                     let ns = |program| round.get(&(program, hook)).copied();
                     Some(ns("observer")? / ns(against)?)

@@ -10,6 +10,10 @@ from typing import Optional
 import docs_markdown
 
 
+# Cargo's folder: what was built, or logged while building, is no part of the repository.
+BUILD_OUTPUT = "target"
+
+
 @dataclass(frozen=True, order=True)
 class Violation:
     file: str
@@ -35,9 +39,10 @@ class Tree:
     def exists(self, path: str) -> bool:
         """True if the path is there under exactly this spelling, whatever the file system folds."""
         here = self.root
-        for part in path.split("/"):
-            if part in ("", "."):
-                continue
+        parts = [part for part in path.split("/") if part not in ("", ".")]
+        if parts[:1] == [BUILD_OUTPUT]:
+            return False
+        for part in parts:
             if here not in self._names:
                 try:
                     self._names[here] = {entry.name for entry in here.iterdir()}

@@ -13,7 +13,7 @@ use anyhow::{Context as _, anyhow};
 use tokio::{
     io::{Interest, unix::AsyncFd},
     net::TcpListener,
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     time::{MissedTickBehavior, interval},
 };
 
@@ -38,6 +38,8 @@ pub(super) fn run(config: &Config, demo: bool, diagnostics: bool) -> Result<(), 
 }
 
 async fn observe(config: &Config, demo: bool, diagnostics: bool) -> Result<(), Failure> {
+    // Before anything is attached: from here on a signal ends it in good order.
+    let mut signals = Signals::new()?;
     let listener = bind(config).await?;
     let mut kernel = Kernel::start(&config.options(diagnostics))?;
     let host = Arc::new(Mutex::new(Host::new(config).map_err(Failure::cannot_run)?));
@@ -47,7 +49,8 @@ async fn observe(config: &Config, demo: bool, diagnostics: bool) -> Result<(), F
     let demo = demo.then(Demo::start).transpose().context("cannot start the demo")?;
     let stop = Arc::new(AtomicBool::new(false));
     let view = demo.is_some().then(|| top::show_shared(&host, config.interval, &stop)).flatten();
-    let outcome = read_until_stopped(config, &mut kernel, &host, diagnostics, &stop).await;
+    let outcome =
+        read_until_stopped(config, &mut kernel, &host, diagnostics, &mut signals, &stop).await;
     stop.store(true, Ordering::Relaxed);
     if let Some(view) = view {
         // A view that panicked has given the terminal back.
@@ -96,10 +99,9 @@ async fn read_until_stopped(
     kernel: &mut Kernel,
     host: &Shared,
     diagnostics: bool,
+    signals: &mut Signals,
     stop: &AtomicBool,
 ) -> Result<(), Failure> {
-    let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
     let events = kernel.events_fd().context("cannot wait for the kernel's events")?;
     // SAFETY: an owned descriptor is the same for as long as it lives.
     let events = unsafe { AsyncFd::register_with_interest(events, Interest::READABLE) }
@@ -111,8 +113,8 @@ async fn read_until_stopped(
     let mut summary = Summary::new(config.interval);
     loop {
         tokio::select! {
-            _ = terminate.recv() => return Ok(()),
-            _ = interrupt.recv() => return Ok(()),
+            _ = signals.terminate.recv() => return Ok(()),
+            _ = signals.interrupt.recv() => return Ok(()),
             _ = ticks.tick() => {
                 let mut host = host.lock().unwrap_or_else(PoisonError::into_inner);
                 let reading = host.read(kernel);
@@ -130,6 +132,21 @@ async fn read_until_stopped(
             }
             _ = stop_checks.tick() => if stop.load(Ordering::Relaxed) { return Ok(()) },
         }
+    }
+}
+
+/// The signals that end it.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> anyhow::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?,
+            interrupt: signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?,
+        })
     }
 }
 

@@ -85,23 +85,50 @@ abi! {
 }
 
 abi! {
-    /// What is kept of a flow. Under the lock every figure is exact, however many
-    /// CPUs carry the flow.
+    /// What is kept of a flow. One CPU at a time moves it, so every figure is exact
+    /// however many carry the flow.
     pub struct FlowEntry {
-        /// Held while [`FlowEntry::flow`] moves.
+        /// Who holds it moves the flow, on kernels before 5.12.
         pub lock: bpf_spin_lock,
         /// Zero.
         pub reserved: [u8; 2],
         /// Local port of the packet that confirmed the flow.
         pub local_port: u16,
+        /// On later kernels: who makes it odd moves the flow, and then makes it even.
+        pub turn: u64,
+        /// Packets whose turn did not come: they are of the flow, and their place in the
+        /// order is not known.
+        pub aside_packets: u64,
+        /// Their length, as in [`Flow::bytes`].
+        pub aside_bytes: u64,
         /// Local address of the packet that confirmed the flow.
         pub local: Address,
         /// The stream.
         pub flow: Flow,
+        /// What [`FlowEntry::turn`] will be, from before the flow moves.
+        pub turned: u64,
     }
 }
 
-const _: () = assert!(size_of::<FlowEntry>() == 184);
+const _: () = assert!(size_of::<FlowEntry>() == 216);
+
+impl FlowEntry {
+    /// Whether this copy is of one moment: made in ascending order, it saw the end of
+    /// every move of which it saw the beginning.
+    #[must_use]
+    pub const fn is_whole(&self) -> bool {
+        self.turn == self.turned
+    }
+
+    /// The stream, with the packets whose turn did not come.
+    #[must_use]
+    pub const fn stream(&self) -> Flow {
+        let mut flow = self.flow;
+        flow.packets += self.aside_packets;
+        flow.bytes += self.aside_bytes;
+        flow
+    }
+}
 
 abi! {
     /// A flow in probation: the image of the [`FlowEntry`] it may become, for a map
@@ -113,10 +140,14 @@ abi! {
         pub reserved: [u8; 2],
         /// As in [`FlowEntry`].
         pub local_port: u16,
+        /// What comes before [`FlowEntry::local`]: zero.
+        pub before: [u64; 3],
         /// As in [`FlowEntry`].
         pub local: Address,
         /// Of one packet.
         pub flow: Flow,
+        /// Zero.
+        pub turned: u64,
     }
 }
 
@@ -128,12 +159,14 @@ impl Candidate {
         lock: 0,
         reserved: [0; 2],
         local_port: 0,
+        before: [0; 3],
         local: [0; 4],
         flow: Flow::new(
             &Header { payload_type: 0, marker: false, sequence: 0, timestamp: 0, ssrc: 0 },
             0,
             0,
         ),
+        turned: 0,
     };
 }
 
@@ -144,7 +177,7 @@ mod tests {
 
     #[test]
     fn keys_and_entries_survive_the_trip_through_bytes() {
-        let bytes: std::vec::Vec<u8> = (0..184).collect();
+        let bytes: std::vec::Vec<u8> = (0..216).collect();
         let entry = FlowEntry::read_from_bytes(&bytes).unwrap();
         assert_eq!(entry.as_bytes(), bytes);
         let key = FlowKey::read_from_bytes(&bytes[..32]).unwrap();

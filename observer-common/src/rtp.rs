@@ -29,14 +29,16 @@ pub struct Header {
 }
 
 impl Header {
-    /// Reads the three words of a payload that may be RTP: version 2, and not RTCP,
-    /// which shares the port (RFC 5761 section 4: a second octet of 192–223).
+    /// Reads the three words of a payload of `length` bytes that may be RTP: version 2,
+    /// not RTCP, which shares the port (RFC 5761 section 4: a second octet of 192–223),
+    /// and as long as the contributing sources and the header extension that it claims.
     #[inline(always)]
     #[must_use]
-    pub const fn parse(words: [u32; 3]) -> Option<Self> {
+    pub const fn parse(words: [u32; 3], length: u32) -> Option<Self> {
         let first = u32::from_be(words[0]);
         let second = first >> 16;
-        if first >> 30 != 2 || second & 0xe0 == 0xc0 {
+        let words_after = (first >> 24 & 0xf) + (first >> 28 & 1);
+        if first >> 30 != 2 || second & 0xe0 == 0xc0 || length < HEADER + 4 * words_after {
             return None;
         }
         Some(Self {
@@ -127,7 +129,7 @@ mod tests {
     #[test]
     fn header_fields_are_where_rfc_3550_puts_them() {
         let words = [[0x90, 0xef, 1, 2], [3, 4, 5, 6], [7, 8, 9, 10]].map(u32::from_ne_bytes);
-        let header = Header::parse(words).unwrap();
+        let header = Header::parse(words, 16).unwrap();
         assert_eq!(
             header,
             Header {
@@ -143,7 +145,7 @@ mod tests {
     #[test]
     fn what_shares_the_port_is_not_rtp() {
         let with = |first: u8, second: u8| {
-            Header::parse([u32::from_ne_bytes([first, second, 0, 0]), 0, 0]).is_some()
+            Header::parse([u32::from_ne_bytes([first, second, 0, 0]), 0, 0], 76).is_some()
         };
         assert!(with(0x80, 0) && with(0xbf, 0xff) && with(0x80, 191) && with(0x80, 224));
         for rtcp in 192..=223 {
@@ -151,6 +153,15 @@ mod tests {
         }
         for first in (0..0x80).chain(0xc0..=0xff) {
             assert!(!with(first, 0), "STUN, DTLS, TURN or QUIC: {first:#x}");
+        }
+    }
+
+    #[test]
+    fn a_packet_is_as_long_as_its_header_claims() {
+        for (first, length) in [(0x80, 12), (0x8f, 72), (0x90, 16), (0xa3, 24), (0x9f, 76)] {
+            let parse =
+                |length| Header::parse([u32::from_ne_bytes([first, 0, 0, 0]), 0, 0], length);
+            assert!(parse(length).is_some() && parse(length - 1).is_none(), "{first:#x}");
         }
     }
 

@@ -19,6 +19,8 @@ mod kernel {
     )]
     mod voice;
 
+    mod turn;
+
     mod stream;
 
     mod sockops;
@@ -28,6 +30,7 @@ mod kernel {
         programs::{SkBuffContext, SockOpsContext},
     };
     use observer_common::abi;
+    use turn::{Exchanged, Locked};
 
     /// What a `cgroup_skb` program returns to let a packet pass.
     const PASS: i32 = 1;
@@ -35,14 +38,28 @@ mod kernel {
     /// Every packet that a socket of the host receives.
     #[cgroup_skb(ingress)]
     pub(crate) fn ingress(ctx: SkBuffContext) -> i32 {
-        skb::observe::<{ abi::RECEIVE }>(&ctx);
+        skb::observe::<Exchanged, { abi::RECEIVE }>(&ctx);
         PASS
     }
 
     /// Every packet that a socket of the host sends.
     #[cgroup_skb(egress)]
     pub(crate) fn egress(ctx: SkBuffContext) -> i32 {
-        skb::observe::<{ abi::TRANSMIT }>(&ctx);
+        skb::observe::<Exchanged, { abi::TRANSMIT }>(&ctx);
+        PASS
+    }
+
+    /// [`ingress`] for kernels before 5.12.
+    #[cgroup_skb(ingress)]
+    pub(crate) fn ingress_locked(ctx: SkBuffContext) -> i32 {
+        skb::observe::<Locked, { abi::RECEIVE }>(&ctx);
+        PASS
+    }
+
+    /// [`egress`] for kernels before 5.12.
+    #[cgroup_skb(egress)]
+    pub(crate) fn egress_locked(ctx: SkBuffContext) -> i32 {
+        skb::observe::<Locked, { abi::TRANSMIT }>(&ctx);
         PASS
     }
 

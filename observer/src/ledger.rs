@@ -1,10 +1,13 @@
 //! Every loss, by stage and reason: the kernel's and ours.
 
+use observer_common::abi::loss::EVICTED;
+
 use crate::model::Losses;
 
-/// What came late and not too late: a connection that found no room in the ring stays
-/// in its table until the next reading.
-const DELAYED: (&str, &str) = ("tcp", "ring_full");
+/// What takes nothing from completeness: a connection that found no room in the ring
+/// stays in its table until the next reading, and what was pushed out of probation is
+/// mostly no voice, and else is in probation again with its next packet.
+const HARMLESS: [(&str, &str); 2] = [("tcp", "ring_full"), EVICTED];
 
 /// What was lost, and how much was not.
 #[derive(Clone, Debug, Default)]
@@ -45,8 +48,11 @@ impl Ledger {
     #[must_use]
     pub fn completeness(&self) -> f64 {
         let losses = self.losses();
-        let lost: u64 =
-            losses.iter().filter(|(labels, _)| **labels != DELAYED).map(|(_, count)| count).sum();
+        let lost: u64 = losses
+            .iter()
+            .filter(|(labels, _)| !HARMLESS.contains(labels))
+            .map(|(_, count)| count)
+            .sum();
         if lost == 0 { 1.0 } else { self.counted as f64 / (self.counted + lost) as f64 }
     }
 }
@@ -67,9 +73,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_delayed_is_not_lost() {
+    fn what_is_harmless_is_not_lost() {
         let mut ledger = Ledger::default();
-        ledger.set_kernel(Losses::from([(DELAYED, 7)]));
+        ledger.set_kernel(Losses::from(HARMLESS.map(|labels| (labels, 7))));
         assert!((ledger.completeness() - 1.0).abs() < f64::EPSILON);
     }
 

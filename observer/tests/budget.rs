@@ -21,17 +21,6 @@ const TOLERANCE: f64 = 1.15;
 const ATTEMPT: Duration = Duration::from_secs(4);
 const ATTEMPTS: u32 = 3;
 
-/// What is judged against what. The entry of the only flow is always in the cache, and
-/// the largest part of what stands above the floor is the lock that makes its counts
-/// exact on two CPUs: there the lock is part of the floor.
-const fn base(traffic: Traffic) -> &'static str {
-    match traffic {
-        Traffic::OneFlow => "locked floor",
-        Traffic::ManyFlows => "floor",
-        _ => "clock",
-    }
-}
-
 #[test]
 fn an_rtp_packet_stays_near_the_floor() -> Result<()> {
     judge(&[Traffic::OneFlow, Traffic::ManyFlows])
@@ -51,7 +40,7 @@ fn judge(traffic: &[Traffic]) -> Result<()> {
     let mut bench = Bench::start()?;
     for &traffic in traffic {
         let measure = || bench.time(traffic, ATTEMPT);
-        let verdicts = settled(measure, |rounds| verdicts_of(traffic, rounds))?;
+        let verdicts = settled(measure, |rounds| Verdict::of(traffic, rounds))?;
         for verdict in &verdicts {
             println!("{verdict}");
         }
@@ -59,12 +48,6 @@ fn judge(traffic: &[Traffic]) -> Result<()> {
         assert!(verdicts.iter().all(is_near), "{} is not within its budget", traffic.name());
     }
     Ok(())
-}
-
-fn verdicts_of(traffic: Traffic, rounds: &Rounds) -> Vec<Verdict> {
-    let mut verdicts = Verdict::of(traffic, rounds);
-    verdicts.retain(|verdict| verdict.against == base(traffic));
-    verdicts
 }
 
 /// Below the floor is as wrong as far above it: then the floor is none.
@@ -93,7 +76,7 @@ fn rounds(times: f64) -> Rounds {
     for noise in [1.0, 1.5, 0.9, 1.1, 3.0] {
         rounds.begin();
         for hook in ["ingress", "egress"] {
-            rounds.add("locked floor", hook, 200.0 * noise);
+            rounds.add("floor", hook, 200.0 * noise);
             rounds.add("observer", hook, 200.0 * noise * times);
         }
     }
@@ -110,7 +93,7 @@ fn a_program_that_costs_too_much_or_too_little_fails_after_the_last_attempt() ->
             made += 1;
             Ok(rounds(times))
         };
-        let verdicts = settled(measure, |rounds| verdicts_of(Traffic::OneFlow, rounds))?;
+        let verdicts = settled(measure, |rounds| Verdict::of(Traffic::OneFlow, rounds))?;
         assert_eq!((verdicts.iter().all(is_near), made), (near, attempts_made), "{times}");
     }
     Ok(())

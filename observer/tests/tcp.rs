@@ -3,6 +3,7 @@
 //! to the connection.
 
 mod peers {
+    pub(crate) mod device;
     pub(crate) mod ends;
     pub(crate) mod firewall;
     pub(crate) mod namespace;

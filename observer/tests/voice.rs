@@ -6,6 +6,7 @@
 
 mod peers {
     pub(crate) mod capture;
+    pub(crate) mod device;
     pub(crate) mod ends;
     pub(crate) mod firewall;
     pub(crate) mod folder;
@@ -16,13 +17,15 @@ mod peers {
     pub(crate) mod patience;
     pub(crate) mod process;
     pub(crate) mod relay;
+    pub(crate) mod segments;
     pub(crate) mod sipp;
     pub(crate) mod tool;
     pub(crate) mod tshark;
 }
 
 use std::{
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket},
+    os::fd::AsRawFd as _,
     thread::scope,
     time::Duration,
 };
@@ -33,6 +36,7 @@ use observer::{
 };
 use peers::{
     capture::{Capture, CaptureFile},
+    device,
     ends::{DEVICE, Ends},
     firewall::Firewall,
     folder::Folder,
@@ -40,7 +44,7 @@ use peers::{
     judge::{Edges, Truth, counts_agree, times_agree},
     observed,
     relay::{Fate, Relay},
-    sipp, tool, tshark,
+    segments, sipp, tool, tshark,
 };
 
 /// Where GStreamer receives.
@@ -363,4 +367,53 @@ fn sipp_plays_a_recording_with_and_without_loss() {
         }
     }
     assert_eq!(clean.there.received.stream.lost(), 0, "nothing was dropped, and nothing lost");
+}
+
+/// A virtual network card hands on many packets in one, and does not always say how many.
+/// A socket that takes them together gets them so.
+#[test]
+fn a_device_that_puts_datagrams_together_says_not_how_many() {
+    const DATAGRAMS: u16 = 20;
+    const EACH: u16 = 10;
+    const SSRC: u32 = 0x0bad_ca01;
+    let mut kernel = observed::kernel();
+    let ends = Ends::apart();
+    let (ours, theirs) = (Ipv4Addr::new(10, 9, 0, 1), Ipv4Addr::new(10, 9, 0, 2));
+    let mut device = device::open(&ends.near, libc::IFF_VNET_HDR);
+    for words in [
+        ["ip", "address", "add", "10.9.0.1/24", "dev", DEVICE],
+        ["ip", "link", "set", "up", "dev", DEVICE],
+    ] {
+        ends.near.run(&words);
+    }
+    let there = SocketAddrV4::new(ours, 5_004);
+    let receiver = ends.near.enter(|| UdpSocket::bind(there).expect("the port is free"));
+    // SAFETY: the option is a number, and the socket is open.
+    let result = unsafe {
+        let (on, size) = (1_i32, size_of::<i32>() as u32);
+        libc::setsockopt(
+            receiver.as_raw_fd(),
+            libc::SOL_UDP,
+            libc::UDP_GRO,
+            (&raw const on).cast(),
+            size,
+        )
+    };
+    assert_eq!(result, 0, "UDP_GRO: {}", std::io::Error::last_os_error());
+    for datagram in 0..DATAGRAMS {
+        let mut payload = Vec::new();
+        for number in datagram * EACH..(datagram + 1) * EACH {
+            payload.extend([0x80, 8]);
+            payload.extend(number.to_be_bytes());
+            payload.extend((u32::from(number) * 160).to_be_bytes());
+            payload.extend(SSRC.to_be_bytes());
+            payload.extend([0xd5; 160]);
+        }
+        segments::deliver(&mut device, SocketAddrV4::new(theirs, 6_004), there, &payload, 172);
+        let mut together = [0; 4_096];
+        assert_eq!(receiver.recv(&mut together).expect("it arrives"), payload.len());
+    }
+    let seen = Seen::by(&mut kernel).only(Direction::Receive, (ours.into(), 5_004), SSRC).stream;
+    let packets = u64::from(DATAGRAMS * EACH);
+    assert_eq!((seen.packets, seen.expected(), seen.bytes), (packets, packets, packets * 172));
 }

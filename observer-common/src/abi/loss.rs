@@ -35,11 +35,19 @@ pub enum Count {
     CandidateRemoved = 13,
     /// A diagnostic beyond the rate limit. Not a loss of measurement.
     LogSuppressed = 14,
+    /// Another CPU kept a flow to itself for too long: the packet is counted, its place in
+    /// the order is not known.
+    FlowContended = 15,
+    /// A connection was accepted whose SYN is not known: its handshake has no duration.
+    RequestUnknown = 16,
 }
+
+/// `stage` and `reason` of flows evicted from probation: inserted − removed − present.
+pub const EVICTED: (&str, &str) = ("voice", "candidate_evicted");
 
 impl Count {
     /// Every slot, in order.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::FlowTableFull,
         Self::CandidateFailed,
         Self::SocketTableFull,
@@ -55,6 +63,8 @@ impl Count {
         Self::CandidateInserted,
         Self::CandidateRemoved,
         Self::LogSuppressed,
+        Self::FlowContended,
+        Self::RequestUnknown,
     ];
 
     /// Number of slots.
@@ -65,6 +75,7 @@ impl Count {
     pub const fn labels(self) -> Option<(&'static str, &'static str)> {
         Some(match self {
             Self::FlowTableFull => ("voice", "table_full"),
+            Self::FlowContended => ("voice", "contended"),
             Self::CandidateFailed => ("voice", "insert_failed"),
             Self::SocketTableFull => ("tcp", "table_full"),
             Self::Truncated => ("packet", "truncated"),
@@ -75,6 +86,7 @@ impl Count {
             Self::NoSocket => ("packet", "no_socket"),
             Self::CallbackRefused => ("tcp", "callback_refused"),
             Self::RingFull => ("tcp", "ring_full"),
+            Self::RequestUnknown => ("tcp", "request_unknown"),
             Self::RequestFailed => ("tcp", "insert_failed"),
             Self::CandidateInserted | Self::CandidateRemoved | Self::LogSuppressed => return None,
         })

@@ -5,8 +5,8 @@ use super::{Header, clock_rate, is_comfort_noise};
 /// A step forward of fewer sequence numbers than this is loss, of more a jump
 /// (RFC 3550 appendix A.1).
 pub const MAX_DROPOUT: u16 = 3_000;
-/// A step back of at most this many sequence numbers is reordering or
-/// duplication, of more a jump (RFC 3550 appendix A.1).
+/// A step back of fewer sequence numbers than this is reordering or duplication,
+/// of more a jump (RFC 3550 appendix A.1).
 pub const MAX_MISORDER: u16 = 100;
 /// A change of transit time beyond this many ns is a timestamp that was set
 /// anew, not a delay: it is no sample of jitter.
@@ -124,7 +124,7 @@ impl Flow {
             self.highest += u64::from(ahead);
             self.packets += 1;
             self.time(packet, now_ns, true);
-        } else if behind <= MAX_MISORDER {
+        } else if behind < MAX_MISORDER {
             self.packets += 1;
             if self.fill(u32::from(behind)) {
                 self.reordered += 1;

@@ -17,10 +17,7 @@ mod kernel {
     use aya_ebpf::{
         bindings::BPF_ANY,
         btf_maps::HashMap,
-        helpers::{
-            bpf_get_socket_cookie, bpf_ktime_get_ns, bpf_skb_load_bytes, bpf_spin_lock,
-            bpf_spin_unlock,
-        },
+        helpers::{bpf_get_socket_cookie, bpf_ktime_get_ns, bpf_skb_load_bytes},
         macros::{btf_map, cgroup_skb},
         programs::SkBuffContext,
     };
@@ -44,13 +41,7 @@ mod kernel {
 
     /// Of the type, the key, the value and the number of entries of `FLOWS`.
     #[btf_map]
-    static STATES: Table = HashMap::new();
-
-    /// The same for the locked floor: the flows of both do not fit into one.
-    #[btf_map]
-    static LOCKED_STATES: Table = HashMap::new();
-
-    type Table = HashMap<FlowKey, FlowEntry, 65536>;
+    static STATES: HashMap<FlowKey, FlowEntry, 65536> = HashMap::new();
 
     /// The hook alone.
     #[cgroup_skb(ingress)]
@@ -109,28 +100,14 @@ mod kernel {
     /// The least that can know a flow: its key, the clock, one look-up, one store.
     #[cgroup_skb(ingress)]
     pub(crate) fn floor_ingress(ctx: SkBuffContext) -> i32 {
-        floor::<false>(&ctx, RECEIVE, SOURCE);
+        floor(&ctx, RECEIVE, SOURCE);
         PASS
     }
 
     /// The least that can know a flow: its key, the clock, one look-up, one store.
     #[cgroup_skb(egress)]
     pub(crate) fn floor_egress(ctx: SkBuffContext) -> i32 {
-        floor::<false>(&ctx, TRANSMIT, DESTINATION);
-        PASS
-    }
-
-    /// The floor, with the store under the entry's lock.
-    #[cgroup_skb(ingress)]
-    pub(crate) fn locked_ingress(ctx: SkBuffContext) -> i32 {
-        floor::<true>(&ctx, RECEIVE, SOURCE);
-        PASS
-    }
-
-    /// The floor, with the store under the entry's lock.
-    #[cgroup_skb(egress)]
-    pub(crate) fn locked_egress(ctx: SkBuffContext) -> i32 {
-        floor::<true>(&ctx, TRANSMIT, DESTINATION);
+        floor(&ctx, TRANSMIT, DESTINATION);
         PASS
     }
 
@@ -167,7 +144,7 @@ mod kernel {
     }
 
     #[inline(always)]
-    fn floor<const LOCKED: bool>(ctx: &SkBuffContext, direction: u8, peer: usize) {
+    fn floor(ctx: &SkBuffContext, direction: u8, peer: usize) {
         let Some(words) = direct(ctx) else { return };
         let ports = u32::from_be(words[PORTS]);
         let key = FlowKey {
@@ -180,26 +157,16 @@ mod kernel {
             reserved: 0,
         };
         let now = now();
-        let states = if LOCKED { &LOCKED_STATES } else { &STATES };
-        let Some(entry) = states.get_ptr_mut(&key) else {
+        let Some(entry) = STATES.get_ptr_mut(&key) else {
             // SAFETY: both types have one layout, and every bit pattern is a value.
             let nothing = unsafe { &*(&raw const NOTHING).cast::<FlowEntry>() };
             // A table that is full leaves the flow out; the test of the budgets would see
             // a floor that costs more than what stands on it.
-            let _full = states.insert(&key, nothing, u64::from(BPF_ANY));
+            let _full = STATES.insert(&key, nothing, u64::from(BPF_ANY));
             return;
         };
         // SAFETY: the entry is never freed, for the map is preallocated.
-        unsafe {
-            let lock = (&raw mut (*entry).lock).cast();
-            if LOCKED {
-                bpf_spin_lock(lock);
-            }
-            (&raw mut (*entry).flow.last_ns).write_volatile(now);
-            if LOCKED {
-                bpf_spin_unlock(lock);
-            }
-        }
+        unsafe { (&raw mut (*entry).flow.last_ns).write_volatile(now) };
     }
 
     #[panic_handler]

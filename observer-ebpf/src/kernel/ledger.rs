@@ -11,9 +11,21 @@ use super::maps::{LEDGER, LOG_LIMIT, LogLimit};
 #[inline(always)]
 pub(super) fn count(what: Count) {
     if let Some(slot) = LEDGER.get_ptr_mut(what as u32) {
-        // SAFETY: the slot is valid and aligned. The form of the instruction that gives no
-        // result is the only one that kernels before 5.12 have.
-        unsafe { asm!("lock *(u64 *)({slot} + 0) += {one}", slot = in(reg) slot, one = in(reg) 1) };
+        // SAFETY: the slot is valid and aligned.
+        unsafe { add(slot, 1) };
+    }
+}
+
+/// Adds atomically. The form of the instruction that gives no result is the only one
+/// that kernels before 5.12 have.
+///
+/// # Safety
+/// The word is valid and aligned.
+#[inline(always)]
+pub(super) unsafe fn add(word: *mut u64, amount: u64) {
+    // SAFETY: the caller's.
+    unsafe {
+        asm!("lock *(u64 *)({word} + 0) += {amount}", word = in(reg) word, amount = in(reg) amount);
     }
 }
 

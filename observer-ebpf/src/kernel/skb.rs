@@ -13,7 +13,7 @@ use observer_common::{
     packet::{Ip, TCP, UDP},
 };
 
-use super::{ledger, stream, voice};
+use super::{ledger, stream, turn::Turn, voice};
 
 /// Offsets up to here are tried by direct access. Everything that is read of a
 /// packet without options lies below, and the verifier wants a bound.
@@ -99,15 +99,12 @@ impl<'a> Skb<'a> {
         (!socket.is_null()).then_some(socket)
     }
 
-    /// Segments of an offloaded datagram and the size of each; `(1, 0)` for one
-    /// that is a single packet.
+    /// Size of the segments of an offloaded datagram; 0 for a single packet. Their number
+    /// is no guide: it reads 0 where a tun or virtio device has put the datagram together.
     #[inline(always)]
-    pub(super) fn segments(&self) -> (u32, u32) {
+    pub(super) fn segment_size(&self) -> u32 {
         // SAFETY: the context is valid.
-        let (size, count) = unsafe {
-            (field!(self.skb, __sk_buff, gso_size), field!(self.skb, __sk_buff, gso_segs))
-        };
-        if size == 0 || count <= 1 { (1, 0) } else { (count, size) }
+        unsafe { field!(self.skb, __sk_buff, gso_size) }
     }
 }
 
@@ -172,10 +169,10 @@ impl Bytes for Skb<'_> {
 
 /// Looks at one packet.
 #[inline(always)]
-pub(super) fn observe<const DIRECTION: u8>(ctx: &SkBuffContext) {
+pub(super) fn observe<T: Turn, const DIRECTION: u8>(ctx: &SkBuffContext) {
     let skb = Skb::new(ctx);
     match Ip::parse(&skb) {
-        Ok(ip) if ip.protocol == UDP => voice::observe::<DIRECTION>(&skb, &ip),
+        Ok(ip) if ip.protocol == UDP => voice::observe::<T, DIRECTION>(&skb, &ip),
         Ok(ip) if ip.protocol == TCP => stream::observe::<DIRECTION>(&skb, &ip),
         Ok(_) => {}
         Err(why) => ledger::count_unparsed(why),

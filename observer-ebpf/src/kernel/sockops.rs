@@ -106,6 +106,8 @@ fn establish(ctx: &SockOpsContext, role: u8) {
         entry.opened_ns = unsafe { *opened };
         // It can only be gone already.
         let _gone = REQUESTS.remove(cookie);
+    } else if role == ROLE_SERVER {
+        ledger::count(Count::RequestUnknown);
     }
     address(ctx, &mut entry);
     insert(cookie, &entry);
@@ -132,7 +134,6 @@ fn change(ctx: &SockOpsContext) {
 /// stays, marked closed, for the next reading of the table.
 #[inline(always)]
 fn close(ctx: &SockOpsContext, cookie: u64, entry: &mut Socket) {
-    entry.closed_ns = now();
     if entry.role == ROLE_UNKNOWN {
         entry.flags |= ADOPTED;
     }
@@ -151,9 +152,12 @@ fn close(ctx: &SockOpsContext, cookie: u64, entry: &mut Socket) {
     }
     let Some(mut slot) = EVENTS.reserve(0) else {
         ledger::count(Count::RingFull);
+        entry.closed_ns = now();
         return;
     };
-    slot.write(Closed { cookie, socket: *entry });
+    // In the table the entry is not marked: a reading in between would tell of its end,
+    // and the ring once more.
+    slot.write(Closed { cookie, socket: *entry }).socket.closed_ns = now();
     slot.submit(0);
     // It can only be gone already.
     let _gone = SOCKETS.remove(cookie);

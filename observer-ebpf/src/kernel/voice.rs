@@ -2,7 +2,7 @@
 
 use aya_ebpf::{
     bindings::{__sk_buff, BPF_ANY, BPF_NOEXIST, bpf_sock},
-    helpers::{bpf_ktime_get_ns, bpf_sk_fullsock, bpf_spin_lock, bpf_spin_unlock},
+    helpers::{bpf_ktime_get_ns, bpf_sk_fullsock},
     programs::SkBuffContext,
 };
 use aya_log_ebpf::{
@@ -20,6 +20,7 @@ use super::{
     ledger,
     maps::{CANDIDATES, FLOWS},
     skb::{Skb, address, field, socket_or_count},
+    turn::{Exchanged, Locked, Turn},
 };
 
 /// Most segments of one datagram: `UDP_MAX_SEGMENTS`, 64 before kernel 6.9 and 128
@@ -117,10 +118,10 @@ impl Packet {
 
 /// Looks at one datagram, which may hold many segments.
 #[inline(always)]
-pub(super) fn observe<const DIRECTION: u8>(skb: &Skb<'_>, ip: &Ip) {
-    let (count, size) = skb.segments();
-    if count == 1 {
-        observe_one(skb, ip, DIRECTION);
+pub(super) fn observe<T: Turn, const DIRECTION: u8>(skb: &Skb<'_>, ip: &Ip) {
+    let size = skb.segment_size();
+    if size == 0 {
+        observe_one::<T>(skb, ip, DIRECTION);
         return;
     }
     let payload = ip.transport + UDP_HEADER;
@@ -135,7 +136,7 @@ pub(super) fn observe<const DIRECTION: u8>(skb: &Skb<'_>, ip: &Ip) {
         if offset >= length {
             return;
         }
-        voice_segment(skb.ctx.skb.skb, offset, size, DIRECTION.into(), now);
+        (T::SEGMENT)(skb.ctx.skb.skb, offset, size, DIRECTION.into(), now);
         offset += size;
     }
     if offset < length {
@@ -147,46 +148,67 @@ pub(super) fn observe<const DIRECTION: u8>(skb: &Skb<'_>, ip: &Ip) {
 /// call to here or from here: a call costs more than the arithmetic of a packet. One
 /// without a flow is treated as the only segment of its datagram.
 #[inline(always)]
-fn observe_one(skb: &Skb<'_>, ip: &Ip, direction: u8) {
+fn observe_one<T: Turn>(skb: &Skb<'_>, ip: &Ip, direction: u8) {
     let Some([ports, sum, first, timestamp, ssrc]) = skb.head(ip.transport) else {
         return; // shorter than any RTP packet
     };
-    let Some(header) = Header::parse([first, timestamp, ssrc]) else { return };
+    let length = skb.length().saturating_sub(ip.transport + UDP_HEADER);
+    let Some(header) = Header::parse([first, timestamp, ssrc], length) else { return };
     let Some(mut packet) = Packet::new(skb, ip, [ports, sum], direction, header) else { return };
-    packet.length = skb.length().saturating_sub(ip.transport + UDP_HEADER);
+    packet.length = length;
     // SAFETY: the helper has no preconditions.
     packet.now = unsafe { bpf_ktime_get_ns() };
-    if !advance_flow(&packet) {
-        voice_segment(skb.ctx.skb.skb, 0, u32::MAX, direction.into(), packet.now);
+    if !advance_flow::<T>(&packet) {
+        (T::SEGMENT)(skb.ctx.skb.skb, 0, u32::MAX, direction.into(), packet.now);
     }
 }
 
-/// A segment of a datagram, `offset` bytes into its payload and at most `size` bytes
-/// long. A global function: the verifier walks it once, and not
-/// once for each segment. That is why it gets numbers, and finds the rest again.
+/// [`segment`] under the kernel's lock.
 #[inline(never)]
 #[unsafe(no_mangle)]
-extern "C" fn voice_segment(
+pub(super) extern "C" fn segment_locked(
     ctx: *mut __sk_buff,
     offset: u32,
     size: u32,
     direction: u32,
     now: u64,
 ) -> u32 {
+    segment::<Locked>(ctx, offset, size, direction, now)
+}
+
+/// [`segment`] by exchange.
+#[inline(never)]
+#[unsafe(no_mangle)]
+pub(super) extern "C" fn segment_exchanged(
+    ctx: *mut __sk_buff,
+    offset: u32,
+    size: u32,
+    direction: u32,
+    now: u64,
+) -> u32 {
+    segment::<Exchanged>(ctx, offset, size, direction, now)
+}
+
+/// A segment of a datagram, `offset` bytes into its payload and at most `size` bytes
+/// long. A global function gets numbers, and finds the rest again.
+#[inline(always)]
+fn segment<T: Turn>(ctx: *mut __sk_buff, offset: u32, size: u32, direction: u32, now: u64) -> u32 {
     let ctx = SkBuffContext::new(ctx);
     let skb = Skb::new(&ctx);
     let Ok(ip) = Ip::parse(&skb) else { return 0 };
     let payload = ip.transport + UDP_HEADER;
     let Some(ports) = skb.head(ip.transport) else { return 0 };
-    let header = skb.words(payload.wrapping_add(offset)).and_then(Header::parse);
-    let Some(mut packet) =
-        header.and_then(|header| Packet::new(&skb, &ip, ports, direction as u8, header))
+    let length = skb.length().saturating_sub(payload.wrapping_add(offset)).min(size);
+    let header = skb.words(payload.wrapping_add(offset));
+    let Some(mut packet) = header
+        .and_then(|words| Header::parse(words, length))
+        .and_then(|header| Packet::new(&skb, &ip, ports, direction as u8, header))
     else {
         return 0;
     };
-    packet.length = skb.length().saturating_sub(payload.wrapping_add(offset)).min(size);
+    packet.length = length;
     packet.now = now;
-    advance(&ctx, &packet);
+    advance::<T>(&ctx, &packet);
     0
 }
 
@@ -194,17 +216,17 @@ extern "C" fn voice_segment(
 /// inlined, so that the verifier walks it once for each segment and not once for
 /// each path that leads to a segment.
 #[inline(never)]
-fn advance(ctx: &SkBuffContext, packet: &Packet) {
-    if !advance_flow_apart(packet) && probe(ctx, packet) {
+fn advance<T: Turn>(ctx: &SkBuffContext, packet: &Packet) {
+    if !advance_flow_apart::<T>(packet) && probe(ctx, packet) {
         announce(ctx, packet.key.ssrc, packet.now);
-        advance_flow_apart(packet);
+        advance_flow_apart::<T>(packet);
     }
 }
 
 /// [`advance_flow`] by a call.
 #[inline(never)]
-fn advance_flow_apart(packet: &Packet) -> bool {
-    advance_flow(packet)
+fn advance_flow_apart<T: Turn>(packet: &Packet) -> bool {
+    advance_flow::<T>(packet)
 }
 
 /// A frame of its own, for the stack of all frames together is 512 bytes.
@@ -217,17 +239,31 @@ fn announce(ctx: &SkBuffContext, ssrc: u32, now: u64) {
 
 /// False when there is no flow for the packet.
 #[inline(always)]
-fn advance_flow(packet: &Packet) -> bool {
+fn advance_flow<T: Turn>(packet: &Packet) -> bool {
     let Some(entry) = FLOWS.get_ptr_mut(&packet.key) else { return false };
-    // SAFETY: the entry is never freed, for the map is preallocated; only the
-    // holder of its lock moves the flow.
+    // SAFETY: the map is preallocated, so an entry is memory for as long as the map is. User
+    // space removes a flow after long silence only; a packet that ends the silence in that
+    // very moment may go into whatever the entry holds next.
     unsafe {
-        let lock = (&raw mut (*entry).lock).cast();
-        bpf_spin_lock(lock);
-        (*entry).flow.advance(&packet.header, packet.length, packet.now);
-        bpf_spin_unlock(lock);
+        if let Some(turn) = T::begin(entry) {
+            (*entry).flow.advance(&packet.header, packet.length, packet.now);
+            T::end(entry, turn);
+        } else {
+            put_aside(entry, packet.length);
+        }
     }
     true
+}
+
+/// Counts a packet whose turn did not come: its place in the order stays unknown.
+#[inline(always)]
+unsafe fn put_aside(entry: *mut FlowEntry, length: u32) {
+    ledger::count(Count::FlowContended);
+    // SAFETY: the caller's; both words are aligned.
+    unsafe {
+        ledger::add(&raw mut (*entry).aside_packets, 1);
+        ledger::add(&raw mut (*entry).aside_bytes, u64::from(length));
+    }
 }
 
 /// A packet without a flow: does it follow the one in probation? Then that one is a

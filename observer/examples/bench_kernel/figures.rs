@@ -92,14 +92,14 @@ impl Verdict {
     /// The ratios that some rounds decide: medians of the ratios of each. The clock
     /// program is an empty one and the clock.
     pub(crate) fn of(traffic: Traffic, rounds: &Rounds) -> Vec<Self> {
-        let (bases, budget): (&[_], _) = match traffic {
-            Traffic::OneFlow | Traffic::ManyFlows => (&["floor", "locked floor"], 1.35),
-            Traffic::PingPong | Traffic::Bulk => (&["clock"], 1.8),
+        let (against, budget) = match traffic {
+            Traffic::OneFlow | Traffic::ManyFlows => ("floor", 1.35),
+            Traffic::PingPong | Traffic::Bulk => ("clock", 1.8),
             Traffic::Connections => return Vec::new(),
         };
-        let pairs = bases.iter().flat_map(|&base| [(base, "ingress"), (base, "egress")]);
-        pairs
-            .filter_map(|(against, hook)| {
+        ["ingress", "egress"]
+            .into_iter()
+            .filter_map(|hook| {
                 let ratio = rounds.median(|round| {
                     let ns = |program| round.get(&(program, hook)).copied();
                     Some(ns("observer")? / ns(against)?)

@@ -63,9 +63,9 @@ impl Traffic {
 
     /// Programs whose own time is measured.
     const fn timed(self) -> &'static [Subject] {
-        use Subject::{Clock, Direct, Empty, Floor, Load, Locked, Ours};
+        use Subject::{Clock, Direct, Empty, Floor, Load, Ours};
         match self {
-            Self::OneFlow | Self::ManyFlows => &[Empty, Direct, Load, Clock, Floor, Locked, Ours],
+            Self::OneFlow | Self::ManyFlows => &[Empty, Direct, Load, Clock, Floor, Ours],
             Self::PingPong | Self::Bulk => &[Empty, Clock, Ours],
             Self::Connections => &[Ours],
         }

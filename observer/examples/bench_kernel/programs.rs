@@ -36,8 +36,6 @@ pub(crate) enum Subject {
     Clock,
     /// Programs that know their flow, and nothing else.
     Floor,
-    /// The floor, and the lock of the flow.
-    Locked,
     /// The observer's.
     Ours,
 }
@@ -51,7 +49,6 @@ impl Subject {
             Self::Load => "load_bytes",
             Self::Clock => "clock",
             Self::Floor => "floor",
-            Self::Locked => "locked floor",
             Self::Ours => "observer",
         }
     }
@@ -65,7 +62,6 @@ impl Subject {
             Self::Load => &["load_ingress", "load_egress"],
             Self::Clock => &["clock_ingress", "clock_egress"],
             Self::Floor => &["floor_ingress", "floor_egress"],
-            Self::Locked => &["locked_ingress", "locked_egress"],
             Self::Ours => &["ingress", "egress", "lifecycle"],
         }
     }

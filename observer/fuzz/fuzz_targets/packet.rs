@@ -64,9 +64,10 @@ fn check_udp(data: &[u8], ip: &Ip) {
     assert_eq!(udp.source.to_be_bytes(), data[at..at + 2]);
     assert_eq!(udp.destination.to_be_bytes(), data[at + 2..at + 4]);
     let Some(words) = data.words(ip.transport + UDP_HEADER) else { return };
-    let Some(rtp) = Header::parse(words) else { return };
-    assert!(may_be_rtp(words[0]), "a header that the quick look would have passed over");
     let payload = &data[at + UDP_HEADER as usize..];
+    let Some(rtp) = Header::parse(words, payload.len() as u32) else { return };
+    assert!(may_be_rtp(words[0]), "a header that the quick look would have passed over");
+    assert!(payload.len() >= 12 + 4 * usize::from(payload[0] & 0x0f), "sources out of bounds");
     assert_eq!(payload[1], rtp.payload_type | u8::from(rtp.marker) << 7);
     assert_eq!(rtp.sequence.to_be_bytes(), payload[2..4]);
     assert_eq!(rtp.timestamp.to_be_bytes(), payload[4..8]);

@@ -189,7 +189,7 @@ impl Model {
     fn advance(&mut self, sequence: u16) {
         let ahead = i64::from(sequence.wrapping_sub(self.highest() as u16) as i16);
         // `MAX_DROPOUT` and `MAX_MISORDER` are far below half of the number space.
-        if (-i64::from(MAX_MISORDER)..i64::from(MAX_DROPOUT)).contains(&ahead) {
+        if (1 - i64::from(MAX_MISORDER)..i64::from(MAX_DROPOUT)).contains(&ahead) {
             let fills = self.came.insert(self.highest() + ahead);
             self.duplicates += u64::from(!fills);
             self.reordered += u64::from(fills && ahead < 0);

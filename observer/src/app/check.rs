@@ -64,7 +64,7 @@ fn of_kernel(kernel: &mut Kernel) -> Report {
         .iter()
         .map(|state| ProbeLine {
             probe: state.probe.name,
-            program: state.probe.program,
+            program: state.program,
             kind: state.probe.hook.as_str(),
             state: if state.failure.is_none() { "ok" } else { "failed" },
             instructions: state.instructions,

@@ -136,6 +136,7 @@ impl Config {
             },
             cgroup_root: self.cgroup_root.clone(),
             diagnostics,
+            oldest: false,
         }
     }
 }

@@ -79,9 +79,9 @@ impl CaptureFlows {
         let Some([ports, sum, first, timestamp, ssrc]) = bytes.head(ip.transport) else {
             return;
         };
-        let Some(header) = Header::parse([first, timestamp, ssrc]) else { return };
-        let udp = Udp::parse([ports, sum]);
         let length = wire_length.saturating_sub(ip.transport + UDP_HEADER);
+        let Some(header) = Header::parse([first, timestamp, ssrc], length) else { return };
+        let udp = Udp::parse([ports, sum]);
         let key = Key {
             source: (ip.source, udp.source),
             destination: (ip.destination, udp.destination),

@@ -9,7 +9,7 @@ use observer::model::Direction;
 
 use crate::support::{
     machine::volume,
-    observation::{Observation, figure},
+    observation::{Observation, Shared, figure},
     path::Path,
     rtp::Stream,
 };
@@ -21,8 +21,7 @@ const WINDOW: u32 = 64;
 
 /// `total` packets of `flows` streams, from two threads by one socket; the counter that
 /// gives each packet its number is shared.
-fn two_threads(name: &str, flows: u32, total: u32) {
-    let mut observation = Observation::shared();
+fn two_threads(observation: &mut Observation, name: &str, flows: u32, total: u32) {
     let path = Path::v4();
     let stream = |flow| Stream { payload: 20, ..Stream::pcmu(0x7000_0000 + flow) };
     let packet = |number: u32| {
@@ -85,16 +84,26 @@ fn two_threads(name: &str, flows: u32, total: u32) {
             lost += seen.lost() + (each - seen.packets);
         }
     }
-    observation.assert_clean();
+    // Whoever is put aside in the middle of a flow keeps the other from its order, not from
+    // its counts.
+    let contended = observation.losses().remove(&("voice", "contended")).unwrap_or_default();
+    assert!(contended <= u64::from(total) / 1_000, "{contended} of {total} contended");
+    observation.assert_clean_but(&[("voice", "contended")]);
     figure(&format!("contention_{name}_lost"), lost);
 }
 
 #[test]
 fn a_million_packets_of_one_flow_from_two_threads() {
-    two_threads("one_flow", 1, volume(1_000_000, 20_000));
+    two_threads(&mut Observation::shared(), "one_flow", 1, volume(1_000_000, 20_000));
 }
 
 #[test]
 fn a_hundred_flows_from_two_threads() {
-    two_threads("many_flows", 100, volume(200_000, 10_000));
+    two_threads(&mut Observation::shared(), "many_flows", 100, volume(200_000, 10_000));
+}
+
+#[test]
+fn a_million_packets_by_the_programs_of_the_oldest_kernels() {
+    let _shared = Shared::detached();
+    two_threads(&mut Observation::of_the_oldest(), "oldest", 1, volume(1_000_000, 20_000));
 }

@@ -7,8 +7,6 @@ use std::{
     thread,
 };
 
-use observer::source::ebpf::probe::PROBES;
-
 use crate::support::{
     attachment::attached,
     observation::{Observation, await_some},
@@ -19,9 +17,10 @@ const HOLD: &str = "OBSERVER_TEST_HOLD";
 
 /// Ids of the programs, as the kernel knows them.
 fn programs(observation: &mut Observation) -> Vec<u32> {
+    let names: Vec<_> = observation.kernel.probes().iter().map(|probe| probe.program).collect();
     let ebpf = &observation.kernel.loaded_mut().ebpf;
     let id = |name| ebpf.program(name).unwrap().info().unwrap().id();
-    PROBES.iter().map(|probe| id(probe.program)).collect()
+    names.into_iter().map(id).collect()
 }
 
 fn await_detached(programs: &[u32]) {

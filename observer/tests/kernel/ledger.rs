@@ -8,7 +8,7 @@ use observer::{
 };
 
 use crate::support::{
-    observation::{LIMITS, Observation, await_some, figure},
+    observation::{LIMITS, Observation, Shared, await_some, figure},
     path::Path,
     rtp::Stream,
     socket::PATIENCE,
@@ -18,6 +18,8 @@ use crate::support::{
 /// Room for four flows is room for the two ends of two streams.
 const FLOWS: Limits = Limits { flows: 4, ..LIMITS };
 const SOCKETS: Limits = Limits { sockets: 4, ..LIMITS };
+/// Room for a thousand in probation.
+const CANDIDATES: Limits = Limits { candidates: 1_000, ..LIMITS };
 /// A page, the least there is.
 const RING: Limits = Limits { ring_bytes: 4_096, ..LIMITS };
 
@@ -71,6 +73,20 @@ fn flows_beyond_the_table_are_counted_and_the_others_stay_exact() {
         figure("ledger_flow_table_full", losses[&("voice", "table_full")]);
         true
     });
+}
+
+#[test]
+fn flows_pushed_out_of_probation_are_counted() {
+    const STREAMS: u32 = 5_000;
+    let _shared = Shared::detached();
+    let mut observation = Observation::with(CANDIDATES, false);
+    let path = Path::v4();
+    (0..STREAMS).for_each(|ssrc| path.carry(&Stream::pcmu(0x6100_0000 + ssrc).packet(0)));
+    // Each came in at both ends. The table may keep a little less than it has room for.
+    let evicted = observation.losses().remove(&("voice", "candidate_evicted")).unwrap_or(0);
+    let both = 2 * u64::from(STREAMS);
+    assert!((both - 1_000..both).contains(&evicted), "{evicted} of {both}");
+    assert_eq!(observation.flows(&path.sender).len(), 0);
 }
 
 #[test]

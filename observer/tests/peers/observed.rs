@@ -13,12 +13,12 @@ use observer::{
 pub(crate) fn kernel() -> Kernel {
     let limits =
         Limits { flows: 1 << 17, candidates: 1 << 15, sockets: 1 << 16, ring_bytes: 1 << 20 };
-    let options = Options { limits, cgroup_root: None, diagnostics: false };
+    let options = Options { limits, cgroup_root: None, diagnostics: false, oldest: false };
     Kernel::start(&options).expect("the programs attach")
 }
 
 /// What the observer could not count, for the message of a test that misses something.
-pub(crate) fn losses(kernel: &Kernel) -> Losses {
+pub(crate) fn losses(kernel: &mut Kernel) -> Losses {
     let mut losses = kernel.losses().expect("the map can be read");
     losses.retain(|_, count| *count > 0);
     losses

@@ -2,8 +2,8 @@
 //! has none. A TUN device is at each end, and the test carries the packets.
 
 use std::{
-    fs::{File, OpenOptions},
-    io::{self, Read as _, Write as _},
+    fs::File,
+    io::{Read as _, Write as _},
     os::fd::AsRawFd as _,
     sync::{
         Arc,
@@ -14,15 +14,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{
-    ends::{DEVICE, Ends},
-    namespace::Namespace,
-};
+use super::{device::open, ends::Ends};
 
 /// How often a carrier looks whether it should end, in ms.
 const LOOK_MS: i32 = 50;
-/// `_IOW('T', 202, int)` (`include/uapi/linux/if_tun.h`).
-const TUNSETIFF: libc::c_ulong = 0x4004_54ca;
 /// Longer than any packet: the devices have the usual MTU of 1,500 bytes.
 const PACKET: usize = 2_048;
 
@@ -43,7 +38,7 @@ impl Tunnel {
     /// overtakes another.
     pub(crate) fn new(delay: fn(u32) -> Duration) -> Self {
         let ends = Ends::apart();
-        let (near, far) = (open(&ends.near), open(&ends.far));
+        let (near, far) = (open(&ends.near, 0), open(&ends.far, 0));
         ends.address();
         let ended = Arc::new(AtomicBool::new(false));
         let mut carriers = Vec::new();
@@ -66,24 +61,6 @@ impl Drop for Tunnel {
             let _outcome = carrier.join();
         }
     }
-}
-
-/// Makes the device of an end. It goes with its descriptors.
-fn open(namespace: &Namespace) -> File {
-    namespace.enter(|| {
-        let device = OpenOptions::new().read(true).write(true).open("/dev/net/tun");
-        let device = device.expect("there is /dev/net/tun");
-        // SAFETY: zeros are a valid value of this structure of numbers.
-        let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
-        for (to, from) in request.ifr_name.iter_mut().zip(DEVICE.bytes()) {
-            *to = from as libc::c_char;
-        }
-        request.ifr_ifru.ifru_flags = (libc::IFF_TUN | libc::IFF_NO_PI) as libc::c_short;
-        // SAFETY: the call reads and writes the structure, which outlives it.
-        let result = unsafe { libc::ioctl(device.as_raw_fd(), TUNSETIFF, &raw mut request) };
-        assert_eq!(result, 0, "TUNSETIFF: {}", io::Error::last_os_error());
-        device
-    })
 }
 
 /// Takes packets from a device, each with its time of arrival at the other.

@@ -13,8 +13,8 @@ pub(super) const BUDGETS: [&str; 6] = ["traffic", "hook", "against", "ratio", "b
 const HOOKS: [&str; 3] = ["ingress", "egress", "sockops"];
 
 /// Programs in the order from nothing to everything.
-const ORDER: [&str; 8] =
-    ["none", "empty", "direct read", "load_bytes", "clock", "floor", "locked floor", "observer"];
+const ORDER: [&str; 7] =
+    ["none", "empty", "direct read", "load_bytes", "clock", "floor", "observer"];
 
 /// One measurement.
 #[derive(Deserialize)]

@@ -73,12 +73,23 @@ impl Check {
 
     pub(super) fn row(&self) -> Row {
         Row {
-            probes: self.probes.iter().map(|one| (one.probe.clone(), one.state.clone())).collect(),
+            probes: self.probes.iter().map(|one| (one.probe.clone(), one.outcome())).collect(),
             features: self
                 .features
                 .iter()
                 .map(|one| (one.feature.clone(), one.state.clone()))
                 .collect(),
+        }
+    }
+}
+
+impl Probe {
+    /// Its state, and the program where that is not the one of its own name.
+    fn outcome(&self) -> String {
+        if self.program == self.probe {
+            self.state.clone()
+        } else {
+            format!("{} ({})", self.state, self.program)
         }
     }
 }
@@ -209,7 +220,7 @@ mod tests {
     #[test]
     fn the_observers_answer_is_read() {
         let text = r#"{"kernel":"6.1.0","verdict":"all","cgroup_root":"/sys/fs/cgroup","probes":[
-            {"probe":"voice_ingress","program":"ingress","kind":"cgroup_skb/ingress","state":"ok","instructions":9,
+            {"probe":"ingress","program":"ingress","kind":"cgroup_skb/ingress","state":"ok","instructions":9,
              "verified_instructions":12,"metrics":[],"reason":null}],"features":[{"feature":"batch","state":"missing","metrics":[]}]}"#;
         let check = Check::read(text).unwrap();
         assert_eq!(check.verified(), BTreeMap::from([("ingress".to_owned(), 12)]));

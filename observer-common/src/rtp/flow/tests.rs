@@ -53,11 +53,11 @@ fn a_packet_from_before_the_first_widens_the_sequence() {
 
 #[test]
 fn the_window_remembers_to_max_misorder() {
-    let mut sequences: Vec<u16> = (0..=150).filter(|s| *s != 50).collect();
+    let mut sequences: Vec<u16> = (0..150).filter(|s| *s != 50).collect();
     sequences.push(50);
-    assert_eq!(counts(&follow(&sequences)), (151, 151, 0, 0, 1));
+    assert_eq!(counts(&follow(&sequences)), (150, 150, 0, 0, 1));
     sequences.push(50);
-    assert_eq!(counts(&follow(&sequences)), (152, 151, 0, 1, 1));
+    assert_eq!(counts(&follow(&sequences)), (151, 150, 0, 1, 1));
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn every_width_of_gap_leaves_the_window_right() {
         let mut flow = follow(&[1_000, 1_001, 1_001 + gap]);
         let again = packet(1_001, 0);
         flow.advance(&again, 172, 3 * FRAME_NS);
-        let behind = u64::from(gap <= MAX_MISORDER);
+        let behind = u64::from(gap < MAX_MISORDER);
         assert_eq!((flow.duplicates, flow.strays), (behind, 1 - behind), "gap {gap}");
     }
 }

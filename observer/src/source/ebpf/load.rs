@@ -1,10 +1,13 @@
 //! Loading the object, and attaching what the kernel lets in.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use aya::{
     Ebpf, EbpfError, EbpfLoader, VerifierLogLevel,
-    programs::{CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, Program, ProgramError, SockOps},
+    programs::{
+        CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, Program, ProgramError, ProgramInfo,
+        SockOps,
+    },
 };
 use observer_common::abi::map;
 use thiserror::Error;
@@ -40,6 +43,8 @@ pub struct Options {
     pub cgroup_root: Option<PathBuf>,
     /// Whether the programs send diagnostics.
     pub diagnostics: bool,
+    /// Whether to load what the oldest kernels need on any kernel: for tests.
+    pub oldest: bool,
 }
 
 /// Why nothing can be observed.
@@ -86,6 +91,8 @@ pub enum LoadError {
 pub struct ProbeState {
     /// Which.
     pub probe: Probe,
+    /// The program that was loaded, or was tried last.
+    pub program: &'static str,
     /// Instructions the verifier walked (kernel 5.16 and later).
     pub verified_instructions: Option<u32>,
     /// Instructions after translation.
@@ -120,6 +127,7 @@ pub fn load(options: &Options) -> Result<Loaded, LoadError> {
     privilege::raise_memory_limit();
     let cgroup = CgroupRoot::find(options.cgroup_root.as_deref())?;
     let limits = &options.limits;
+    let weakly_ordered = u8::from(!cfg!(target_arch = "x86_64"));
     let level: u8 = if options.diagnostics { aya_log::Level::Debug as u8 } else { 0 };
     let mut ebpf = EbpfLoader::new()
         .verifier_log_level(VerifierLogLevel::STATS)
@@ -128,8 +136,15 @@ pub fn load(options: &Options) -> Result<Loaded, LoadError> {
         .map_max_entries(map::SOCKETS, limits.sockets)
         .map_max_entries(map::EVENTS, limits.ring_bytes)
         .override_global(aya_log::LEVEL, &level, false)
+        .override_global("WEAKLY_ORDERED", &weakly_ordered, true)
         .load(object)?;
-    let probes: Vec<_> = PROBES.into_iter().map(|probe| start(&mut ebpf, probe, &cgroup)).collect();
+    let probes: Vec<_> = PROBES
+        .into_iter()
+        .map(|probe| {
+            let oldest = if options.oldest { probe.programs.len() - 1 } else { 0 };
+            start(&mut ebpf, probe, &probe.programs[oldest..], &cgroup)
+        })
+        .collect();
     if let Some(failure) = probes.first().and_then(|probe| probe.failure.clone())
         && probes.iter().all(|probe| probe.failure.is_some())
     {
@@ -149,20 +164,35 @@ fn object() -> Result<&'static [u8], LoadError> {
     Err(LoadError::Stub)
 }
 
-fn start(ebpf: &mut Ebpf, probe: Probe, cgroup: &CgroupRoot) -> ProbeState {
-    let outcome = match ebpf.program_mut(probe.program) {
-        None => Err("the object has no such program".to_owned()),
-        Some(program) => attach(program, probe.hook, cgroup).map_err(|error| explain(&error)),
-    };
-    let info = ebpf.program(probe.program).and_then(|program| program.info().ok());
-    ProbeState {
+/// Attaches the first of the programs that the kernel accepts.
+fn start(
+    ebpf: &mut Ebpf,
+    probe: Probe,
+    programs: &'static [&'static str],
+    cgroup: &CgroupRoot,
+) -> ProbeState {
+    let mut state = ProbeState {
         probe,
-        verified_instructions: info.as_ref().and_then(|info| info.verified_instruction_count()),
-        instructions: info
-            .and_then(|info| info.size_translated())
-            .map(|bytes| bytes / INSTRUCTION_BYTES),
-        failure: outcome.err(),
+        program: probe.name,
+        verified_instructions: None,
+        instructions: None,
+        failure: Some("the object has no program for it".to_owned()),
+    };
+    for &name in programs {
+        let Some(program) = ebpf.program_mut(name) else { continue };
+        state.program = name;
+        state.failure = attach(program, probe.hook, cgroup).map_err(|error| explain(&error)).err();
+        let Some(reason) = &state.failure else {
+            let info = program.info().ok();
+            state.verified_instructions =
+                info.as_ref().and_then(ProgramInfo::verified_instruction_count);
+            state.instructions =
+                info.and_then(|info| info.size_translated()).map(|bytes| bytes / INSTRUCTION_BYTES);
+            break;
+        };
+        tracing::debug!(program = name, reason, "refused");
     }
+    state
 }
 
 /// Length of an eBPF instruction in bytes.
@@ -218,12 +248,4 @@ fn explain(error: &ProgramError) -> String {
             text
         }
     }
-}
-
-/// Whether a path is a cgroup root that could be attached to, for `observer check`.
-///
-/// # Errors
-/// [`CgroupError`], as [`CgroupRoot::find`].
-pub fn find_cgroup(configured: Option<&Path>) -> Result<PathBuf, CgroupError> {
-    CgroupRoot::find(configured).map(|root| root.path)
 }

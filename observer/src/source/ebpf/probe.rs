@@ -5,8 +5,9 @@
 pub struct Probe {
     /// As `observer.probe.up` names it.
     pub name: &'static str,
-    /// The program in the object.
-    pub program: &'static str,
+    /// The programs in the object that do it, the best first: of each kernel the first
+    /// that it accepts.
+    pub programs: &'static [&'static str],
     /// The hook.
     pub hook: Hook,
     /// Instruments that are absent without it.
@@ -40,7 +41,7 @@ impl Hook {
 pub const PROBES: [Probe; 3] = [
     Probe {
         name: "ingress",
-        program: "ingress",
+        programs: &["ingress", "ingress_locked"],
         hook: Hook::CgroupIngress,
         metrics: &[
             "observer.voice.flows{receive}",
@@ -50,16 +51,22 @@ pub const PROBES: [Probe; 3] = [
             "observer.voice.reordered_packets{receive}",
             "observer.voice.io{receive}",
             "observer.voice.jitter{receive}",
+            "observer.voice.loss.ratio{receive}",
         ],
     },
     Probe {
         name: "egress",
-        program: "egress",
+        programs: &["egress", "egress_locked"],
         hook: Hook::CgroupEgress,
         metrics: &[
             "observer.voice.flows{transmit}",
             "observer.voice.packets{transmit}",
+            "observer.voice.lost_packets{transmit}",
+            "observer.voice.duplicate_packets{transmit}",
+            "observer.voice.reordered_packets{transmit}",
             "observer.voice.io{transmit}",
+            "observer.voice.jitter{transmit}",
+            "observer.voice.loss.ratio{transmit}",
             "observer.tcp.rtt",
             "observer.tcp.retransmissions",
             "observer.tcp.io",
@@ -67,12 +74,13 @@ pub const PROBES: [Probe; 3] = [
     },
     Probe {
         name: "lifecycle",
-        program: "lifecycle",
+        programs: &["lifecycle"],
         hook: Hook::SockOps,
         metrics: &[
             "observer.tcp.connections",
             "observer.tcp.connect.duration",
             "observer.tcp.accept.duration",
+            "observer.tcp.closes",
         ],
     },
 ];

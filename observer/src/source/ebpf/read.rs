@@ -12,8 +12,8 @@ use aya::maps::{MapData, PerCpuArray, RingBuf};
 use aya_log::EbpfLogger;
 use observer_common::{
     abi::{
-        FlowEntry, FlowKey, RECEIVE, TRANSMIT,
-        loss::Count,
+        Candidate, FlowEntry, FlowKey, RECEIVE, TRANSMIT,
+        loss::{Count, EVICTED},
         map,
         socket::{ADOPTED, Closed, ROLE_CLIENT, ROLE_SERVER, Socket},
     },
@@ -32,7 +32,7 @@ pub struct Kernel {
     loaded: Loaded,
     flows: Table<FlowKey, FlowEntry>,
     sockets: Table<u64, Socket>,
-    candidates: u64,
+    probation: Probation,
     ledger: PerCpuArray<MapData, u64>,
     events: RingBuf<MapData>,
 }
@@ -52,8 +52,11 @@ impl Kernel {
         let sockets = Table::new(take(map::SOCKETS)?, false).ok_or(strange(map::SOCKETS))?;
         let ledger = PerCpuArray::try_from(take(map::LEDGER)?).map_err(|_| strange(map::LEDGER))?;
         let events = RingBuf::try_from(take(map::EVENTS)?).map_err(|_| strange(map::EVENTS))?;
-        let candidates = u64::from(options.limits.candidates);
-        Ok(Self { loaded, flows, sockets, candidates, ledger, events })
+        let candidates =
+            Table::new(take(map::CANDIDATES)?, false).ok_or(strange(map::CANDIDATES))?;
+        let probation =
+            Probation { candidates, room: options.limits.candidates.into(), evicted: 0 };
+        Ok(Self { loaded, flows, sockets, probation, ledger, events })
     }
 
     /// What became of each probe.
@@ -76,7 +79,7 @@ impl Kernel {
             .ok()
     }
 
-    /// The loaded object and where it is attached.
+    /// The loaded object and where it is attached, for tests.
     pub const fn loaded_mut(&mut self) -> &mut Loaded {
         &mut self.loaded
     }
@@ -87,8 +90,34 @@ impl Kernel {
     /// What the kernel said.
     pub fn flows(&mut self) -> io::Result<Vec<VoiceFlow>> {
         let mut flows = Vec::new();
-        self.flows.read(|key, entry| flows.push(voice_flow(&key, &entry)))?;
+        let mut moving = Vec::new();
+        self.flows.read(|key, entry| {
+            if entry.is_whole() {
+                flows.push(voice_flow(&key, &entry));
+            } else {
+                moving.push(key);
+            }
+        })?;
+        for key in moving {
+            if let Some(entry) = self.at_rest(&key)? {
+                flows.push(voice_flow(&key, &entry));
+            }
+        }
         Ok(flows)
+    }
+
+    /// A flow that moved while it was copied. The last of many copies is taken as it is:
+    /// what is wrong with it is one packet, until the next reading.
+    fn at_rest(&self, key: &FlowKey) -> io::Result<Option<FlowEntry>> {
+        const ATTEMPTS: usize = 100;
+        let mut last = None;
+        for _ in 0..ATTEMPTS {
+            last = self.flows.get(key)?;
+            if last.as_ref().is_none_or(FlowEntry::is_whole) {
+                break;
+            }
+        }
+        Ok(last)
     }
 
     /// Forgets a flow that has ended.
@@ -139,8 +168,11 @@ impl Kernel {
     ///
     /// # Errors
     /// What the kernel said.
-    pub fn losses(&self) -> io::Result<Losses> {
+    pub fn losses(&mut self) -> io::Result<Losses> {
         let mut losses = Losses::new();
+        let inserted = self.count(Count::CandidateInserted)?;
+        let removed = self.count(Count::CandidateRemoved)?;
+        losses.insert(EVICTED, self.probation.evicted(inserted, removed)?);
         for count in Count::ALL {
             if let Some(labels) = count.labels() {
                 losses.insert(labels, self.count(count)?);
@@ -149,8 +181,7 @@ impl Kernel {
         Ok(losses)
     }
 
-    /// Possible flows taken into probation, since the programs were loaded; a rough
-    /// measure of how much traffic looks like RTP and is not.
+    /// How often `count` happened since the programs were loaded, on all CPUs.
     ///
     /// # Errors
     /// What the kernel said.
@@ -158,11 +189,26 @@ impl Kernel {
         let values = self.ledger.get(&(count as u32), 0).map_err(io::Error::other)?;
         Ok(values.iter().sum())
     }
+}
 
-    /// Size of the probation table, in candidates.
-    #[must_use]
-    pub const fn candidate_limit(&self) -> u64 {
-        self.candidates
+/// The flows in probation. Their table evicts without a sign, but it can be worked out.
+struct Probation {
+    candidates: Table<FlowKey, Candidate>,
+    room: u64,
+    evicted: u64,
+}
+
+impl Probation {
+    /// Candidates evicted until now: those that came, less those that left and those
+    /// that are there. Nothing is evicted from a table that is half empty, so the table
+    /// is read only when there can be something to find.
+    fn evicted(&mut self, inserted: u64, removed: u64) -> io::Result<u64> {
+        let gone_or_there = inserted.saturating_sub(removed);
+        if gone_or_there > self.room / 2 {
+            let evicted = gone_or_there.saturating_sub(self.candidates.count()?);
+            self.evicted = self.evicted.max(evicted);
+        }
+        Ok(self.evicted)
     }
 }
 
@@ -176,7 +222,7 @@ fn voice_flow(key: &FlowKey, entry: &FlowEntry) -> VoiceFlow {
             direction,
         },
         local: address(entry.local, entry.local_port),
-        stream: entry.flow,
+        stream: entry.stream(),
     }
 }
 

@@ -10,6 +10,7 @@ use aya::maps::{Map, MapData};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 /// `enum bpf_cmd` (`include/uapi/linux/bpf.h`).
+const MAP_LOOKUP_ELEM: libc::c_long = 1;
 const MAP_DELETE_ELEM: libc::c_long = 3;
 const MAP_LOOKUP_BATCH: libc::c_long = 24;
 
@@ -64,7 +65,7 @@ where
     /// with keys and values of these sizes.
     #[must_use]
     pub fn new(map: Map, locked: bool) -> Option<Self> {
-        let Map::HashMap(map) = map else { return None };
+        let (Map::HashMap(map) | Map::LruHashMap(map)) = map else { return None };
         let info = map.info().ok()?;
         let fits = info.key_size() as usize == size_of::<K>()
             && info.value_size() as usize == size_of::<V>();
@@ -115,6 +116,35 @@ where
                 return Ok(());
             }
             first = false;
+        }
+    }
+
+    /// How many entries there are.
+    ///
+    /// # Errors
+    /// What the kernel said.
+    pub fn count(&mut self) -> io::Result<u64> {
+        let mut count = 0;
+        self.read(|_, _| count += 1)?;
+        Ok(count)
+    }
+
+    /// One entry, if it is there.
+    ///
+    /// # Errors
+    /// What the kernel said.
+    pub fn get(&self, key: &K) -> io::Result<Option<V>> {
+        let mut value = vec![0; size_of::<V>()];
+        let mut attributes = ElementAttributes {
+            map_fd: self.map.fd().as_fd().as_raw_fd() as u32,
+            key: key.as_bytes().as_ptr() as u64,
+            value: value.as_mut_ptr() as u64,
+            flags: if self.locked { LOCK } else { 0 },
+            ..ElementAttributes::default()
+        };
+        match bpf(MAP_LOOKUP_ELEM, &mut attributes) {
+            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(None),
+            outcome => outcome.map(|()| V::read_from_bytes(&value).ok()),
         }
     }
 

@@ -1,0 +1,149 @@
+//! Who may move a flow, when two processors carry it.
+//!
+//! `bpf_spin_lock` works everywhere, and costs a packet a third of all that is done for
+//! it: two calls that mask interrupts. Since 5.12 a program can compare and exchange a
+//! word itself, in a sixth of the time. So there are two sets of programs, and the
+//! loader takes the first that the kernel accepts.
+
+use core::arch::asm;
+
+use aya_ebpf::{
+    bindings::__sk_buff,
+    helpers::{bpf_ktime_get_ns, bpf_spin_lock, bpf_spin_unlock},
+};
+use observer_common::abi::FlowEntry;
+
+use super::voice;
+
+/// How often a turn is asked for that another has, each time by a look at the clock:
+/// some 20 µs, longer than an interrupt. A holder can be put aside for longer than any
+/// program should wait.
+const PATIENCE: u32 = 512;
+
+/// 1 where a processor may let a store overtake another, which x86 does not. Set by the
+/// loader.
+#[unsafe(no_mangle)]
+static WEAKLY_ORDERED: u8 = 0;
+
+/// A way to have a flow to oneself.
+pub(super) trait Turn {
+    /// Begins to move a flow; `None` when the turn could not be had.
+    ///
+    /// # Safety
+    /// `entry` is a value of the map of flows.
+    unsafe fn begin(entry: *mut FlowEntry) -> Option<u64>;
+
+    /// Ends what [`Turn::begin`] began and gave `turn` for.
+    ///
+    /// # Safety
+    /// As [`Turn::begin`].
+    unsafe fn end(entry: *mut FlowEntry, turn: u64);
+
+    /// Takes in one segment of a datagram: a global function, which the verifier walks
+    /// once, and not once for each segment. Such a function cannot be generic.
+    const SEGMENT: extern "C" fn(*mut __sk_buff, u32, u32, u32, u64) -> u32;
+}
+
+/// By the kernel's lock.
+pub(super) struct Locked;
+
+/// By a word of the entry that is odd as long as someone has the turn.
+pub(super) struct Exchanged;
+
+impl Turn for Locked {
+    #[inline(always)]
+    unsafe fn begin(entry: *mut FlowEntry) -> Option<u64> {
+        // SAFETY: the caller's.
+        unsafe { bpf_spin_lock((&raw mut (*entry).lock).cast()) };
+        Some(0)
+    }
+
+    #[inline(always)]
+    unsafe fn end(entry: *mut FlowEntry, _turn: u64) {
+        // SAFETY: the caller's.
+        unsafe { bpf_spin_unlock((&raw mut (*entry).lock).cast()) };
+    }
+
+    const SEGMENT: extern "C" fn(*mut __sk_buff, u32, u32, u32, u64) -> u32 = voice::segment_locked;
+}
+
+impl Turn for Exchanged {
+    #[inline(always)]
+    unsafe fn begin(entry: *mut FlowEntry) -> Option<u64> {
+        // SAFETY: the caller's.
+        unsafe {
+            let mut turn = (&raw const (*entry).turn).read_volatile();
+            if !take(entry, turn) {
+                turn = wait(entry);
+                if turn & 1 != 0 {
+                    return None;
+                }
+            }
+            let next = turn.wrapping_add(2);
+            (&raw mut (*entry).turned).write_volatile(next);
+            Some(next)
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn end(entry: *mut FlowEntry, turn: u64) {
+        // SAFETY: the caller's.
+        unsafe { pass(entry, turn) };
+    }
+
+    const SEGMENT: extern "C" fn(*mut __sk_buff, u32, u32, u32, u64) -> u32 =
+        voice::segment_exchanged;
+}
+
+/// Waits for the turn; what comes back is odd when the wait was in vain.
+#[inline(never)]
+unsafe fn wait(entry: *mut FlowEntry) -> u64 {
+    for _ in 0..PATIENCE {
+        // SAFETY: the caller's; the clock has no preconditions.
+        unsafe {
+            bpf_ktime_get_ns();
+            let turn = (&raw const (*entry).turn).read_volatile();
+            if take(entry, turn) {
+                return turn;
+            }
+        }
+    }
+    1
+}
+
+/// Makes the word odd, if it is even and still what was read.
+#[inline(always)]
+unsafe fn take(entry: *mut FlowEntry, before: u64) -> bool {
+    if before & 1 != 0 {
+        return false;
+    }
+    let found: u64;
+    // SAFETY: the word is valid and aligned.
+    unsafe {
+        asm!(
+            "r0 = cmpxchg_64({turn} + 0, r0, {odd})",
+            turn = in(reg) &raw mut (*entry).turn,
+            odd = in(reg) before + 1,
+            inout("r0") before => found,
+        );
+    }
+    found == before
+}
+
+/// Makes the word even again: by a store, where stores keep their order.
+#[inline(always)]
+unsafe fn pass(entry: *mut FlowEntry, after: u64) {
+    // SAFETY: the word is valid and aligned.
+    unsafe {
+        let turn = &raw mut (*entry).turn;
+        if (&raw const WEAKLY_ORDERED).read_volatile() == 0 {
+            asm!("*(u64 *)({turn} + 0) = {after}", turn = in(reg) turn, after = in(reg) after);
+        } else {
+            asm!(
+                "{after} = xchg_64({turn} + 0, {after})",
+                turn = in(reg) turn,
+                after = inout(reg) after => _,
+            );
+        }
+    }
+}

@@ -103,7 +103,12 @@ fn matrix(places: &Places, args: &Args) -> Result<Tally> {
         }
     }
     if args.keep {
-        println!("boot one by hand: {}", line(&guest::qemu(&vmlinuz(places, "6.1"), &image)));
+        for kernel in kernels.iter().filter(|kernel| **kernel != RUNNING) {
+            println!(
+                "boot {kernel} by hand: {}",
+                line(&guest::qemu(&vmlinuz(places, kernel), &image))
+            );
+        }
     } else {
         fs::remove_file(&image)?;
     }

@@ -11,8 +11,13 @@ fn capture(name: &str) -> PathBuf {
 }
 
 fn replay(name: &str) -> Snapshot {
+    replay_with(name, &[])
+}
+
+fn replay_with(name: &str, options: &[&str]) -> Snapshot {
     let output = Command::new(env!("CARGO_BIN_EXE_observer"))
         .args(["replay", "--format", "json"])
+        .args(options)
         .arg(capture(name))
         .output()
         .unwrap();
@@ -34,6 +39,11 @@ fn answers(snapshot: &Snapshot) -> Vec<(&str, u32, u64, u64, u64, u64, u64)> {
         .collect();
     answers.sort_unstable();
     answers
+}
+
+fn lost(snapshot: &Snapshot) -> Vec<(&str, &str, u64)> {
+    let lines = snapshot.ledger.lost.iter();
+    lines.map(|line| (line.stage.as_str(), line.reason.as_str(), line.count)).collect()
 }
 
 #[track_caller]
@@ -103,6 +113,14 @@ fn a_relayed_call_with_loss_reordering_and_a_pause() {
     );
     let longest = snapshot.voice.iter().map(|flow| flow.delta_max_ms).fold(0.0, f64::max);
     assert!((longest - 2_844.36).abs() < 0.01, "{longest}");
+}
+
+/// Of the flows that find no room, each packet that follows the one before it is counted.
+#[test]
+fn a_table_of_one_flow_counts_what_the_others_lose() {
+    let snapshot = replay_with("kakaotalk-four-streams.pcap", &["--max-flows", "1"]);
+    assert_eq!(snapshot.voice.len(), 1);
+    assert_eq!(lost(&snapshot), [("voice", "table_full", 745 + 699 + 682)]);
 }
 
 #[test]

@@ -116,10 +116,13 @@ fn read(data: &[u8], piece: usize) -> Contents {
 /// Flows that a replay here may follow: few, so that the table is soon full.
 const FLOWS: usize = 4;
 
+/// Flows in probation there, for the same reason.
+const CANDIDATES: usize = 8;
+
 /// As `observer replay` does it: every packet is in the figures, or in none.
 fn replay(data: &[u8]) {
     let Ok(mut capture) = Capture::new(data) else { return };
-    let mut flows = CaptureFlows::new(FLOWS);
+    let mut flows = CaptureFlows::new(FLOWS, CANDIDATES);
     while let Ok(Some(packet)) = capture.next_packet() {
         flows.advance(packet.bytes, packet.wire_len, packet.time_ns);
     }

@@ -29,7 +29,7 @@ const PROGRESS_STEP: u64 = 1 << 14;
 
 /// Runs a capture through the state machines and prints what came of it.
 pub(super) fn replay(config: &Config, file: &Path, format: Format) -> Result<(), Failure> {
-    let flows = CaptureFlows::new(config.max_flows as usize);
+    let flows = CaptureFlows::new(config.max_flows as usize, config.max_candidates as usize);
     let snapshot = if file == Path::new("-") {
         follow(Capture::new(io::stdin().lock()).map_err(Failure::cannot_run)?, flows, None)?
     } else {

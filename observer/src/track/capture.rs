@@ -6,13 +6,10 @@ use std::{collections::HashMap, net::SocketAddr};
 use observer_common::{
     bytes::Bytes as _,
     packet::{Address, Ip, UDP, UDP_HEADER, Udp, Unparsed},
-    rtp::{Header, flow::Flow, probation},
+    rtp::{HEADER, Header, flow::Flow, probation},
 };
 
 use crate::model::{Direction, Losses, SocketCookie, VoiceFlow, VoiceKey};
-
-/// Flows in probation that are kept. Beyond them the older half is dropped.
-const MAX_CANDIDATES: usize = 16_384;
 
 /// A flow of a capture: no socket is known, but both ends are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -22,22 +19,34 @@ struct Key {
     ssrc: u32,
 }
 
+/// A flow in probation.
+#[derive(Clone, Copy, Debug)]
+struct Candidate {
+    /// Of one packet.
+    flow: Flow,
+    /// Whether that packet is in the ledger: the flow had no room.
+    is_lost: bool,
+}
+
 /// The flows of a capture.
 #[derive(Debug)]
 pub struct CaptureFlows {
     max_flows: usize,
+    max_candidates: usize,
     flows: HashMap<Key, (usize, Flow)>,
-    candidates: HashMap<Key, Flow>,
+    candidates: HashMap<Key, Candidate>,
     losses: Losses,
     packets: u64,
 }
 
 impl CaptureFlows {
-    /// Keeps at most `max_flows`; the packets of others are counted as lost.
+    /// Keeps at most `max_flows`, and `max_candidates` in probation; the packets of
+    /// others are counted as lost.
     #[must_use]
-    pub fn new(max_flows: usize) -> Self {
+    pub fn new(max_flows: usize, max_candidates: usize) -> Self {
         Self {
             max_flows,
+            max_candidates,
             flows: HashMap::new(),
             candidates: HashMap::new(),
             losses: Losses::new(),
@@ -51,7 +60,7 @@ impl CaptureFlows {
         match Ip::parse(&bytes) {
             Ok(ip) if ip.protocol == UDP => self.datagram(&bytes, &ip, wire_length, time_ns),
             Ok(_) => {}
-            Err(why) => self.lose("packet", reason(why)),
+            Err(why) => self.lose("packet", reason(why), 1),
         }
     }
 
@@ -77,6 +86,9 @@ impl CaptureFlows {
 
     fn datagram(&mut self, bytes: &&[u8], ip: &Ip, wire_length: u32, time_ns: u64) {
         let Some([ports, sum, first, timestamp, ssrc]) = bytes.head(ip.transport) else {
+            if is_cut(bytes, ip, wire_length) {
+                self.lose("packet", "truncated", 1);
+            }
             return;
         };
         let length = wire_length.saturating_sub(ip.transport + UDP_HEADER);
@@ -96,33 +108,42 @@ impl CaptureFlows {
     }
 
     fn probe(&mut self, key: Key, header: &Header, length: u32, time_ns: u64) {
-        let confirmed = self.candidates.get(&key).filter(|flow| probation::confirms(flow, header));
-        let Some(mut flow) = confirmed.copied() else {
-            if self.candidates.len() >= MAX_CANDIDATES {
-                self.evict();
-            }
-            self.candidates.insert(key, Flow::new(header, length, time_ns));
-            return;
-        };
-        if self.flows.len() >= self.max_flows {
-            self.lose("voice", "table_full");
+        let candidate = self.candidates.get(&key).map(|candidate| candidate.flow);
+        let confirmed = candidate.filter(|flow| probation::confirms(flow, header));
+        if let Some(mut flow) = confirmed
+            && self.flows.len() < self.max_flows
+        {
+            flow.advance(header, length, time_ns);
+            self.packets += flow.packets;
+            self.candidates.remove(&key);
+            self.flows.insert(key, (self.flows.len(), flow));
             return;
         }
-        flow.advance(header, length, time_ns);
-        self.packets += flow.packets;
-        self.candidates.remove(&key);
-        self.flows.insert(key, (self.flows.len(), flow));
+        let is_lost = confirmed.is_some();
+        if is_lost {
+            self.lose("voice", "table_full", 1);
+        }
+        if candidate.is_none() && self.candidates.len() >= self.max_candidates {
+            self.evict();
+        }
+        // A flow without room is held too: else the next packet would not follow this
+        // one, and not be counted.
+        let flow = Flow::new(header, length, time_ns);
+        self.candidates.insert(key, Candidate { flow, is_lost });
     }
 
+    /// Drops the older half of the candidates.
     fn evict(&mut self) {
-        let mut times: Vec<_> = self.candidates.values().map(|flow| flow.last_ns).collect();
-        let (_, median, _) = times.select_nth_unstable(MAX_CANDIDATES / 2);
-        let median = *median;
-        self.candidates.retain(|_, flow| flow.last_ns > median);
+        let mut times: Vec<_> = self.candidates.values().map(|held| held.flow.last_ns).collect();
+        let middle = times.len() / 2;
+        let (_, median, _) = times.select_nth_unstable(middle);
+        let evicted = self.candidates.extract_if(|_, held| held.flow.last_ns <= *median);
+        let lost = evicted.filter(|(_, held)| !held.is_lost).count();
+        self.lose("voice", "candidate_evicted", lost as u64);
     }
 
-    fn lose(&mut self, stage: &'static str, reason: &'static str) {
-        *self.losses.entry((stage, reason)).or_default() += 1;
+    fn lose(&mut self, stage: &'static str, reason: &'static str, count: u64) {
+        *self.losses.entry((stage, reason)).or_default() += count;
     }
 }
 
@@ -146,6 +167,15 @@ impl Key {
             stream,
         }
     }
+}
+
+/// Whether the capture ends inside a datagram's RTP header, of which nothing captured
+/// says that it is none.
+fn is_cut(bytes: &&[u8], ip: &Ip, wire_length: u32) -> bool {
+    let payload = ip.transport + UDP_HEADER;
+    let first = bytes.words(payload).map(|[first]| first);
+    wire_length >= payload + HEADER
+        && first.is_none_or(|first| Header::parse([first, 0, 0]).is_some())
 }
 
 const fn reason(why: Unparsed) -> &'static str {

@@ -2,7 +2,12 @@
 //! (`fixtures/captures/README.md`). Needs no privileges.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::{path::PathBuf, process::Command};
+use std::{
+    fs,
+    io::Write as _,
+    path::PathBuf,
+    process::{Command, Output, Stdio},
+};
 
 use observer::export::snapshot::{Snapshot, Voice};
 
@@ -23,6 +28,20 @@ fn replay_with(name: &str, options: &[&str]) -> Snapshot {
         .unwrap();
     assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// The replay of a capture on standard input, and how it ended.
+fn replay_bytes(bytes: &[u8]) -> (Snapshot, Output) {
+    let mut observer = Command::new(env!("CARGO_BIN_EXE_observer"))
+        .args(["replay", "--format", "json", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    observer.stdin.take().unwrap().write_all(bytes).unwrap();
+    let output = observer.wait_with_output().unwrap();
+    (serde_json::from_slice(&output.stdout).unwrap(), output)
 }
 
 /// Source, SSRC, packets, expected, lost, duplicates, reordered.
@@ -145,6 +164,39 @@ fn every_file_format_and_link_layer_gives_one_answer() {
         assert!(near(flow.jitter_mean_ms, 0.256, 0.001), "{name}: {flow:?}");
         assert!(near(flow.jitter_max_ms, 0.495, 0.001), "{name}: {flow:?}");
     }
+}
+
+/// The frames of `g711-microseconds.pcap`, each with `before` between its addresses and
+/// its IP header.
+fn reframed(before: &[u8]) -> Vec<u8> {
+    let file = fs::read(capture("g711-microseconds.pcap")).unwrap();
+    let (header, mut rest) = file.split_at(24);
+    let mut reframed = header.to_vec();
+    while !rest.is_empty() {
+        let (record, behind) = rest.split_at(16);
+        let (frame, next) = behind.split_at(280 + 14);
+        let length = (280 + 12 + before.len() as u32).to_le_bytes();
+        for part in [&record[..8], &length, &length, &frame[..12], before, &frame[14..]] {
+            reframed.extend_from_slice(part);
+        }
+        rest = next;
+    }
+    reframed
+}
+
+#[test]
+fn a_call_over_pppoe_is_followed() {
+    let snapshot = replay_bytes(&reframed(&[0x88, 0x64, 0x11, 0, 0, 7, 1, 26, 0, 0x21])).0;
+    let expected = ("127.0.0.1:6000", 0xdee0_ee8f, 100, 100, 0, 0, 0);
+    assert_eq!(answers(&snapshot), [expected]);
+    assert_eq!(lost(&snapshot), []);
+}
+
+#[test]
+fn a_call_inside_what_is_not_read_is_in_the_ledger() {
+    let snapshot = replay_bytes(&reframed(&[0x88, 0x47, 0, 1, 0x01, 64])).0;
+    assert_eq!(answers(&snapshot), []);
+    assert_eq!(lost(&snapshot), [("capture", "unsupported_encapsulation", 100)]);
 }
 
 #[test]

@@ -84,8 +84,8 @@ pub(super) enum Command {
     },
     /// Run the same state machines over a capture; needs no privileges
     ///
-    /// Reads pcap and pcapng with Ethernet (VLAN too), Linux cooked, loopback or raw IP
-    /// link types. `-` reads standard input.
+    /// Reads pcap and pcapng with Ethernet (VLAN and PPPoE too), Linux cooked, loopback or
+    /// raw IP link types. `-` reads standard input.
     Replay {
         /// The capture
         #[arg(value_name = "FILE")]

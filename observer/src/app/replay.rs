@@ -75,6 +75,7 @@ fn follow<R: Read>(
         ("malformed_link_header", skipped.malformed_link_header),
         ("malformed_ip_header", skipped.malformed_ip_header),
         ("unsupported_link_type", unsupported),
+        ("unsupported_encapsulation", skipped.unsupported_encapsulation),
         ("file_cut_off", u64::from(capture.truncated())),
     ] {
         if count > 0 {

@@ -143,6 +143,8 @@ impl<R: Read> Capture<R> {
 pub struct Skipped {
     /// Frames that carry something else than IP.
     pub non_ip: u64,
+    /// Frames that may carry IP inside something that is not read, such as MPLS.
+    pub unsupported_encapsulation: u64,
     /// Frames whose link layer is not read, by its type.
     pub unsupported_link_types: BTreeMap<LinkType, u64>,
     /// Frames whose captured bytes end inside the link-layer or the IP header.
@@ -157,6 +159,7 @@ impl Skipped {
     /// All of them.
     pub fn total(&self) -> u64 {
         self.non_ip
+            + self.unsupported_encapsulation
             + self.unsupported_link_types.values().sum::<u64>()
             + self.truncated
             + self.malformed_link_header
@@ -166,6 +169,7 @@ impl Skipped {
     fn count(&mut self, skip: Skip) {
         match skip {
             Skip::NonIp => self.non_ip += 1,
+            Skip::UnsupportedEncapsulation => self.unsupported_encapsulation += 1,
             Skip::UnsupportedLinkType(link) => {
                 *self.unsupported_link_types.entry(link).or_default() += 1;
             }

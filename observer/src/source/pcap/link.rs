@@ -12,7 +12,7 @@ pub struct LinkType(pub u16);
 impl LinkType {
     /// BSD loopback: an address family in the byte order of the host that captured.
     pub const NULL: Self = Self(0);
-    /// IEEE 802.3 Ethernet, with or without 802.1Q tags.
+    /// IEEE 802.3 Ethernet, with or without 802.1Q tags and PPPoE sessions.
     pub const ETHERNET: Self = Self(1);
     /// Raw IP, as a `DLT_` value of most systems that found its way into files.
     pub const RAW_BSD: Self = Self(12);
@@ -79,13 +79,16 @@ impl fmt::Display for LinkType {
 /// Why a frame yields no IP packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Skip {
-    /// It carries something else: ARP, LLDP, spanning tree, MPLS, ….
+    /// It carries something else: ARP, LLDP, spanning tree, ….
     NonIp,
+    /// It may carry IP inside something that is not read: MPLS, MACsec, ….
+    UnsupportedEncapsulation,
     /// The file's link type is not one of those read here.
     UnsupportedLinkType(LinkType),
     /// The captured bytes end before the fixed part of the IP header does.
     Truncated,
-    /// The link-layer header cannot be: more VLAN tags than [`MAX_VLAN_TAGS`].
+    /// The link-layer header cannot be: more VLAN tags than [`MAX_VLAN_TAGS`], or a PPPoE session
+    /// of another version.
     MalformedLinkHeader,
     /// What should be an IP header contradicts itself or the link layer.
     MalformedIpHeader,
@@ -99,6 +102,16 @@ const ETHERTYPE_IPV4: u16 = 0x0800;
 const ETHERTYPE_IPV6: u16 = 0x86DD;
 /// IEEE 802.1Q customer tag, 802.1ad service tag, and the value stacking had before the standard.
 const VLAN_TAGS: [u16; 3] = [0x8100, 0x88A8, 0x9100];
+const ETHERTYPE_PPPOE_SESSION: u16 = 0x8864;
+/// MPLS to one and to many (RFC 5332), MACsec (IEEE 802.1AE), provider backbone bridging (IEEE
+/// 802.1ah), TRILL (RFC 6325), NSH (RFC 8300).
+const UNSUPPORTED_ENCAPSULATIONS: [u16; 6] = [0x8847, 0x8848, 0x88E5, 0x88E7, 0x22F3, 0x894F];
+
+/// IPv4 and IPv6 as PPP numbers them (RFC 1332, 2; RFC 5072, 2).
+const PPP_IPV4: u16 = 0x0021;
+const PPP_IPV6: u16 = 0x0057;
+/// Version 1, type 1 and the code of session data (RFC 2516, 4 and 6).
+const PPPOE_SESSION_DATA: u16 = 0x1100;
 
 /// Bytes of an IPv4 header without options (RFC 791, 3.1).
 const IPV4_HEADER: usize = 20;
@@ -182,7 +195,22 @@ fn by_ethertype(mut ethertype: u16, mut rest: &[u8]) -> Result<&[u8], Skip> {
     match ethertype {
         ETHERTYPE_IPV4 => expect_version(4, rest),
         ETHERTYPE_IPV6 => expect_version(6, rest),
+        ETHERTYPE_PPPOE_SESSION => by_ppp_protocol(rest),
         tag if VLAN_TAGS.contains(&tag) => Err(Skip::MalformedLinkHeader),
+        other if UNSUPPORTED_ENCAPSULATIONS.contains(&other) => Err(Skip::UnsupportedEncapsulation),
+        _ => Err(Skip::NonIp),
+    }
+}
+
+/// A PPPoE session header is version, type and code, then 2 bytes each of session, length and
+/// PPP's protocol, which PPPoE does not compress (RFC 2516, 7).
+fn by_ppp_protocol(session: &[u8]) -> Result<&[u8], Skip> {
+    if be16(session, 0)? != PPPOE_SESSION_DATA {
+        return Err(Skip::MalformedLinkHeader);
+    }
+    match be16(session, 6)? {
+        PPP_IPV4 => expect_version(4, tail(session, 8)?),
+        PPP_IPV6 => expect_version(6, tail(session, 8)?),
         _ => Err(Skip::NonIp),
     }
 }

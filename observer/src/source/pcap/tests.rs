@@ -262,6 +262,7 @@ fn frames_without_ip_are_counted_by_reason() {
         .interface(127, None, 0)
         .interface(105, None, 0)
         .packet(0, 0, &ethernet(0x0806, &[0; 28]), 42)
+        .packet(0, 0, &ethernet(0x8847, &[0; 46]), 60)
         .packet(0, 0, &ethernet(0x0800, &[0x45; 10]), 60)
         .packet(0, 0, &[0; 5], 60)
         .packet(0, 0, &ethernet(0x8100, &vlans), 60)
@@ -272,12 +273,13 @@ fn frames_without_ip_are_counted_by_reason() {
     let contents = read(&file.bytes[..]);
     let skipped = Skipped {
         non_ip: 1,
+        unsupported_encapsulation: 1,
         unsupported_link_types: BTreeMap::from([(LinkType(127), 2), (LinkType(105), 1)]),
         truncated: 2,
         malformed_link_header: 1,
         malformed_ip_header: 1,
     };
-    assert_eq!(contents.skipped.total(), 8);
+    assert_eq!(contents.skipped.total(), 9);
     assert_eq!(contents, Contents { skipped, ..Contents::default() });
 }
 

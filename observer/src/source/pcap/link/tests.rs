@@ -50,10 +50,41 @@ fn up_to_four_vlan_tags_are_looked_through() {
 
 #[test]
 fn other_ethertypes_are_not_ip() {
-    // ARP, MPLS, LLDP, an 802.3 length.
-    for ethertype in [[0x08, 0x06], [0x88, 0x47], [0x88, 0xCC], [0x00, 0x26]] {
+    // ARP, LLDP, an 802.3 length.
+    for ethertype in [[0x08, 0x06], [0x88, 0xCC], [0x00, 0x26]] {
         let frame = ethernet(&ethertype, &[0; 46]);
         assert_eq!(ip_bytes(LinkType::ETHERNET, &frame), Err(Skip::NonIp));
+    }
+}
+
+#[test]
+fn what_may_carry_ip_unread_is_told_from_what_does_not() {
+    for ethertype in UNSUPPORTED_ENCAPSULATIONS {
+        let frame = ethernet(&ethertype.to_be_bytes(), &[0; 46]);
+        assert_eq!(ip_bytes(LinkType::ETHERNET, &frame), Err(Skip::UnsupportedEncapsulation));
+    }
+}
+
+#[test]
+fn a_pppoe_session_is_looked_into() {
+    let session = |start: &[u8], protocol: [u8; 2]| {
+        [&[0x88, 0x64], start, &[0x12, 0x34, 0, 22], &protocol[..]].concat()
+    };
+    let data = [0x11, 0];
+    let v4 = ethernet(&session(&data, [0, 0x21]), &IPV4);
+    assert_eq!(ip_bytes(LinkType::ETHERNET, &v4), Ok(&IPV4[..]));
+    let v6 = ethernet(&session(&data, [0, 0x57]), &ipv6());
+    assert_eq!(ip_bytes(LinkType::ETHERNET, &v6), Ok(&ipv6()[..]));
+    let tagged = [&[0x81, 0, 0, 7][..], &session(&data, [0, 0x21])].concat();
+    assert_eq!(ip_bytes(LinkType::ETHERNET, &ethernet(&tagged, &IPV4)), Ok(&IPV4[..]));
+    let control = ethernet(&session(&data, [0xC0, 0x21]), &[9; 20]);
+    assert_eq!(ip_bytes(LinkType::ETHERNET, &control), Err(Skip::NonIp));
+    for start in [[0x21, 0], [0x11, 9]] {
+        let frame = ethernet(&session(&start, [0, 0x21]), &IPV4);
+        assert_eq!(ip_bytes(LinkType::ETHERNET, &frame), Err(Skip::MalformedLinkHeader));
+    }
+    for length in 14..v4.len() - IPV4.len() {
+        assert_eq!(ip_bytes(LinkType::ETHERNET, &v4[..length]), Err(Skip::Truncated));
     }
 }
 

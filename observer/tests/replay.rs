@@ -3,10 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
-    fs,
+    env, fs,
     io::Write as _,
     path::PathBuf,
-    process::{Command, Output, Stdio},
+    process::{self, Command, Output, Stdio},
 };
 
 use observer::export::snapshot::{Snapshot, Voice};
@@ -169,7 +169,7 @@ fn every_file_format_and_link_layer_gives_one_answer() {
 /// The frames of `g711-microseconds.pcap`, each with `before` between its addresses and
 /// its IP header.
 fn reframed(before: &[u8]) -> Vec<u8> {
-    let file = fs::read(capture("g711-microseconds.pcap")).unwrap();
+    let file = g711();
     let (header, mut rest) = file.split_at(24);
     let mut reframed = header.to_vec();
     while !rest.is_empty() {
@@ -197,6 +197,64 @@ fn a_call_inside_what_is_not_read_is_in_the_ledger() {
     let snapshot = replay_bytes(&reframed(&[0x88, 0x47, 0, 1, 0x01, 64])).0;
     assert_eq!(answers(&snapshot), []);
     assert_eq!(lost(&snapshot), [("capture", "unsupported_encapsulation", 100)]);
+}
+
+/// 100 packets, each 16 bytes of record and 294 of frame behind the file's header of 24.
+fn g711() -> Vec<u8> {
+    fs::read(capture("g711-microseconds.pcap")).unwrap()
+}
+
+#[track_caller]
+fn assert_ends(output: &Output, code: i32, word: &str) {
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{said}");
+    assert_eq!(said.matches(word).count(), 1, "{said}");
+}
+
+#[test]
+fn a_damaged_capture_gives_what_stands_before_the_damage() {
+    let mut file = g711();
+    let record = 24 + 60 * 310;
+    file[record + 8..record + 12].fill(0xff);
+    let (snapshot, output) = replay_bytes(&file);
+    assert_ends(&output, 1, &format!("byte {record} claims"));
+    assert_eq!(snapshot.voice[0].packets, 60);
+    assert_eq!(lost(&snapshot), [("capture", "file_damaged", 1)]);
+}
+
+#[test]
+fn a_capture_that_is_cut_off_gives_its_whole_packets_and_says_so() {
+    let (snapshot, output) = replay_bytes(&g711()[..24 + 60 * 310 + 100]);
+    assert_ends(&output, 0, "ends in the middle of a packet");
+    assert_eq!(snapshot.voice[0].packets, 60);
+    assert_eq!(lost(&snapshot), [("capture", "file_cut_off", 1)]);
+}
+
+#[test]
+fn a_clock_that_goes_back_is_told_once() {
+    let file = g711();
+    let records = file[24..].rchunks_exact(310);
+    let backwards: Vec<u8> = file[..24].iter().chain(records.flatten()).copied().collect();
+    let (snapshot, output) = replay_bytes(&backwards);
+    assert_ends(&output, 0, "clock goes back 99 times");
+    assert_eq!(lost(&snapshot), []);
+}
+
+#[test]
+fn a_pipe_is_read_once() {
+    let pipe = env::temp_dir().join(format!("observer-replay-{}", process::id()));
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let observer = Command::new(env!("CARGO_BIN_EXE_observer"))
+        .args(["replay", "--format", "json"])
+        .arg(&pipe)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    fs::write(&pipe, g711()).unwrap();
+    let output = observer.wait_with_output().unwrap();
+    fs::remove_file(&pipe).unwrap();
+    let snapshot: Snapshot = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(snapshot.voice[0].packets, 100);
 }
 
 #[test]

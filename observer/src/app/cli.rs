@@ -86,6 +86,10 @@ pub(super) enum Command {
     ///
     /// Reads pcap and pcapng with Ethernet (VLAN and PPPoE too), Linux cooked, loopback or
     /// raw IP link types. `-` reads standard input.
+    ///
+    /// A file that ends in the middle of a packet, as when its writer was killed, is read
+    /// up to there: a warning, a line in the ledger, exit code 0. A damaged one is read up
+    /// to the damage: a line in the ledger, the error, exit code 1.
     Replay {
         /// The capture
         #[arg(value_name = "FILE")]

@@ -1,7 +1,6 @@
 //! `observer replay`.
 
 use std::{
-    fs::File,
     io::{self, IsTerminal as _, Read},
     path::Path,
     time::Duration,
@@ -19,7 +18,7 @@ use super::{
 use crate::{
     export::snapshot::{Ledger as LedgerLines, Snapshot, Voice},
     ledger::Ledger,
-    source::pcap::Capture,
+    source::pcap::{Capture, CaptureError},
     track::capture::CaptureFlows,
     view::table,
 };
@@ -27,14 +26,16 @@ use crate::{
 /// How many packets pass between two looks at the progress bar.
 const PROGRESS_STEP: u64 = 1 << 14;
 
-/// Runs a capture through the state machines and prints what came of it.
+/// Runs a capture through the state machines and prints what came of it. Of a damaged
+/// capture that is what stands before the damage.
 pub(super) fn replay(config: &Config, file: &Path, format: Format) -> Result<(), Failure> {
     let flows = CaptureFlows::new(config.max_flows as usize, config.max_candidates as usize);
-    let snapshot = if file == Path::new("-") {
-        follow(Capture::new(io::stdin().lock()).map_err(Failure::cannot_run)?, flows, None)?
+    let (snapshot, outcome) = if file == Path::new("-") {
+        follow(Capture::new(io::stdin().lock()).map_err(Failure::cannot_run)?, flows, None)
     } else {
-        let size = File::open(file).and_then(|file| file.metadata()).ok().map(|data| data.len());
-        follow(Capture::open(file).map_err(Failure::cannot_run)?, flows, size)?
+        let capture = Capture::open(file).map_err(Failure::cannot_run)?;
+        let size = capture.file_size();
+        follow(capture, flows, size)
     };
     print(&match format {
         Format::Json => {
@@ -45,56 +46,83 @@ pub(super) fn replay(config: &Config, file: &Path, format: Format) -> Result<(),
             table::render(&snapshot, super::top::style(colour))
         }
     })?;
-    Ok(())
+    Ok(outcome.context("not all of the capture was read")?)
 }
 
+/// What came of the packets, and what kept the rest of them from being read.
 fn follow<R: Read>(
     mut capture: Capture<R>,
     mut flows: CaptureFlows,
     size: Option<u64>,
-) -> Result<Snapshot, Failure> {
+) -> (Snapshot, Result<(), CaptureError>) {
     let progress = progress(size);
     let mut packets = 0_u64;
-    while let Some(packet) = capture.next_packet().context("the capture is damaged")? {
-        flows.advance(packet.bytes, packet.wire_len, packet.time_ns);
+    let outcome = loop {
+        match capture.next_packet() {
+            Ok(Some(packet)) => flows.advance(packet.bytes, packet.wire_len, packet.time_ns),
+            Ok(None) => break Ok(()),
+            Err(error) => break Err(error),
+        }
         packets += 1;
         if packets.is_multiple_of(PROGRESS_STEP) {
             progress.set_position(capture.bytes_read());
         }
-    }
+    };
     progress.finish_and_clear();
+    warn(&capture);
+    let ledger = ledger(&capture, &flows, outcome.as_ref().err());
+    let snapshot = Snapshot {
+        voice: flows.flows().iter().map(|flow| Voice::new(flow, false)).collect(),
+        websockets: Vec::new(),
+        tcp: Vec::new(),
+        ledger: LedgerLines::new(&ledger.losses(), ledger.completeness()),
+    };
+    (snapshot, outcome)
+}
+
+/// What went uncounted: in the file, and in what was read of it.
+fn ledger<R: Read>(
+    capture: &Capture<R>,
+    flows: &CaptureFlows,
+    error: Option<&CaptureError>,
+) -> Ledger {
     let mut ledger = Ledger::default();
     ledger.add_counted(flows.packets());
     for ((stage, reason), count) in flows.losses() {
         ledger.add(stage, reason, *count);
     }
     let skipped = capture.skipped();
-    let unsupported: u64 = skipped.unsupported_link_types.values().sum();
+    let unreadable = matches!(error, Some(CaptureError::Read { .. }));
     for (reason, count) in [
         ("truncated", skipped.truncated),
         ("malformed_link_header", skipped.malformed_link_header),
         ("malformed_ip_header", skipped.malformed_ip_header),
-        ("unsupported_link_type", unsupported),
+        ("unsupported_link_type", skipped.unsupported_link_types.values().sum()),
         ("unsupported_encapsulation", skipped.unsupported_encapsulation),
         ("file_cut_off", u64::from(capture.truncated())),
+        ("file_damaged", u64::from(error.is_some() && !unreadable)),
+        ("read_failed", u64::from(unreadable)),
     ] {
         if count > 0 {
             ledger.add("capture", reason, count);
         }
     }
-    warn(&capture);
-    Ok(Snapshot {
-        voice: flows.flows().iter().map(|flow| Voice::new(flow, false)).collect(),
-        websockets: Vec::new(),
-        tcp: Vec::new(),
-        ledger: LedgerLines::new(&ledger.losses(), ledger.completeness()),
-    })
+    ledger
 }
 
-/// Says what was not read, where a reader of the figures should know.
+/// Says what was not read, where a reader of the figures should know, and what is not to
+/// be trusted.
 fn warn<R: Read>(capture: &Capture<R>) {
     if capture.truncated() {
         tracing::warn!("the file ends in the middle of a packet; every whole packet was read");
+    }
+    let back = capture.backward_steps();
+    if back.count > 0 {
+        tracing::warn!(
+            "the capture's clock goes back {} times, by up to {:?}: jitter, gaps and durations across such a step are wrong",
+            back.count,
+            back.longest,
+        );
     }
     let unsupported = &capture.skipped().unsupported_link_types;
     if capture.packets() == 0 && !unsupported.is_empty() {

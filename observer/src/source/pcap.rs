@@ -18,6 +18,7 @@ use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use self::link::{LinkType, Skip, ip_bytes, ip_length};
 use self::record::{Format, Frame, Step};
@@ -47,6 +48,7 @@ pub struct Capture<R> {
     packets: u64,
     untimed: u64,
     last_time_ns: u64,
+    backward_steps: BackwardSteps,
     ended: bool,
     truncated: bool,
 }
@@ -57,6 +59,12 @@ impl Capture<File> {
         let file = File::open(path)
             .map_err(|source| CaptureError::Open { path: path.to_owned(), source })?;
         Self::new(file)
+    }
+
+    /// Size of the file in bytes, where it is one: a pipe has none.
+    pub fn file_size(&self) -> Option<u64> {
+        let metadata = self.window.reader().metadata().ok()?;
+        metadata.is_file().then_some(metadata.len())
     }
 }
 
@@ -72,6 +80,7 @@ impl<R: Read> Capture<R> {
             packets: 0,
             untimed: 0,
             last_time_ns: 0,
+            backward_steps: BackwardSteps::default(),
             ended: false,
             truncated: false,
         })
@@ -124,6 +133,11 @@ impl<R: Read> Capture<R> {
         self.untimed
     }
 
+    /// Frames with a time before that of the frame in front of them.
+    pub fn backward_steps(&self) -> BackwardSteps {
+        self.backward_steps
+    }
+
     /// Whether the file was found to end inside a block.
     pub fn truncated(&self) -> bool {
         self.truncated
@@ -131,10 +145,31 @@ impl<R: Read> Capture<R> {
 
     fn time_of(&mut self, frame: &Frame) -> u64 {
         match frame.time_ns {
-            Some(time_ns) => self.last_time_ns = time_ns,
+            Some(time_ns) => {
+                self.backward_steps.advance(self.last_time_ns, time_ns);
+                self.last_time_ns = time_ns;
+            }
             None => self.untimed += 1,
         }
         self.last_time_ns
+    }
+}
+
+/// How often, and how far, a capture's clock goes back.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct BackwardSteps {
+    /// Steps from one frame to the next.
+    pub count: u64,
+    /// The longest of them.
+    pub longest: Duration,
+}
+
+impl BackwardSteps {
+    fn advance(&mut self, before_ns: u64, time_ns: u64) {
+        if time_ns < before_ns {
+            self.count += 1;
+            self.longest = self.longest.max(Duration::from_nanos(before_ns - time_ns));
+        }
     }
 }
 

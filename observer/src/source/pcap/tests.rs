@@ -187,6 +187,17 @@ fn times_beyond_either_end_stop_there() {
 }
 
 #[test]
+fn steps_back_in_time_are_counted() {
+    let seconds = [5, 6, 4, 4, 7, 6];
+    let frames: Vec<_> = seconds.iter().map(|second| (*second, 0, ip(0, 20))).collect();
+    let file = pcap(0xA1B2_C3D4, false, 101, &frames);
+    let mut capture = Capture::new(&file[..]).expect("a capture");
+    while capture.next_packet().expect("readable").is_some() {}
+    let expected = BackwardSteps { count: 2, longest: Duration::from_secs(2) };
+    assert_eq!(capture.backward_steps(), expected);
+}
+
+#[test]
 fn a_section_forgets_the_interfaces_and_the_byte_order_before_it() {
     let first = Writer::new(false).section().interface(101, None, 0).packet(0, 1, &ip(1, 20), 20);
     let second = Writer::new(true).section().interface(229, None, 0).interface(101, Some(9), 0);

@@ -61,6 +61,11 @@ impl<R: Read> Window<R> {
         }
     }
 
+    /// Where the stream comes from.
+    pub(super) fn reader(&self) -> &R {
+        &self.reader
+    }
+
     /// What is held and not consumed.
     pub(super) fn available(&self) -> &[u8] {
         &self.bytes[self.start..self.end]

@@ -1,9 +1,11 @@
 //! What is measured: keys, flows, connections, and the counts of what was not.
 
+mod address;
 mod connection;
 mod flow;
 mod loss;
 
+pub use address::socket_address;
 pub use connection::{CloseReason, Connection, Role};
 pub use flow::{Direction, VoiceFlow, VoiceKey};
 pub use loss::Losses;

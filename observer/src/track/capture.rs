@@ -1,7 +1,7 @@
 //! Voice flows of a capture: what the kernel programs do with a packet, for packets
 //! that come from a file.
 
-use std::{collections::HashMap, net::SocketAddr};
+use std::collections::HashMap;
 
 use observer_common::{
     bytes::Bytes as _,
@@ -9,7 +9,7 @@ use observer_common::{
     rtp::{HEADER, Header, flow::Flow, probation},
 };
 
-use crate::model::{Direction, Losses, SocketCookie, VoiceFlow, VoiceKey};
+use crate::model::{Direction, Losses, SocketCookie, VoiceFlow, VoiceKey, socket_address};
 
 /// A flow of a capture: no socket is known, but both ends are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -149,13 +149,7 @@ impl CaptureFlows {
 
 impl Key {
     fn flow(&self, stream: Flow) -> VoiceFlow {
-        let end = |(words, port): (Address, u16)| {
-            let mut octets = [0; 16];
-            for (chunk, word) in octets.chunks_exact_mut(4).zip(words) {
-                chunk.copy_from_slice(&word.to_ne_bytes());
-            }
-            SocketAddr::new(std::net::Ipv6Addr::from(octets).to_canonical(), port)
-        };
+        let end = |(words, port)| socket_address(words, port);
         VoiceFlow {
             key: VoiceKey {
                 socket: SocketCookie(0),

@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    net::{IpAddr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, Ipv6Addr},
     os::fd::{AsFd as _, OwnedFd},
     path::Path,
     time::Duration,
@@ -25,7 +25,9 @@ use super::{
     load::{LoadError, Loaded, Options, ProbeState, load},
     table::Table,
 };
-use crate::model::{Connection, Direction, Losses, Role, SocketCookie, VoiceFlow, VoiceKey};
+use crate::model::{
+    Connection, Direction, Losses, Role, SocketCookie, VoiceFlow, VoiceKey, socket_address,
+};
 
 /// The programs at work, and what they have counted. They detach when this goes.
 pub struct Kernel {
@@ -217,11 +219,11 @@ fn voice_flow(key: &FlowKey, entry: &FlowEntry) -> VoiceFlow {
     VoiceFlow {
         key: VoiceKey {
             socket: SocketCookie(key.cookie),
-            peer: address(key.peer, key.peer_port),
+            peer: socket_address(key.peer, key.peer_port),
             ssrc: key.ssrc,
             direction,
         },
-        local: address(entry.local, entry.local_port),
+        local: socket_address(entry.local, entry.local_port),
         stream: entry.stream(),
     }
 }
@@ -247,7 +249,8 @@ fn flow_key(key: &VoiceKey) -> FlowKey {
 
 fn connection(cookie: u64, socket: &Socket) -> Connection {
     let known = |ns: u64| (ns != 0).then_some(ns);
-    let end = |words: Address, port| (words != [0; 4] || port != 0).then(|| address(words, port));
+    let end =
+        |words: Address, port| (words != [0; 4] || port != 0).then(|| socket_address(words, port));
     Connection {
         socket: SocketCookie(cookie),
         local: end(socket.local, socket.local_port),
@@ -273,14 +276,6 @@ fn connection(cookie: u64, socket: &Socket) -> Connection {
     }
 }
 
-fn address(words: Address, port: u16) -> SocketAddr {
-    let mut octets = [0; 16];
-    for (chunk, word) in octets.chunks_exact_mut(4).zip(words) {
-        chunk.copy_from_slice(&word.to_ne_bytes());
-    }
-    SocketAddr::new(Ipv6Addr::from(octets).to_canonical(), port)
-}
-
 fn words(address: Ipv6Addr) -> Address {
     let mut words = [0; 4];
     for (word, octets) in words.iter_mut().zip(address.octets().as_chunks::<4>().0) {
@@ -303,7 +298,7 @@ mod tests {
                 direction: Direction::Transmit,
             };
             let abi = flow_key(&key);
-            assert_eq!(address(abi.peer, abi.peer_port), key.peer);
+            assert_eq!(socket_address(abi.peer, abi.peer_port), key.peer);
             assert_eq!((abi.cookie, abi.ssrc, abi.direction), (7, 0xdead_beef, TRANSMIT));
         }
     }

@@ -4,6 +4,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
+use observer_common::rtp;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Connection, Losses, Role, VoiceFlow};
@@ -30,9 +31,10 @@ pub struct Voice {
     pub dst: String,
     /// Synchronisation source.
     pub ssrc: u32,
-    /// RTP payload type of the last packet.
+    /// RTP payload type that says what it carries: the last packet's, but not that of an
+    /// event or of comfort noise within a known codec.
     pub payload_type: u8,
-    /// Ticks a second.
+    /// Ticks a second of that payload type.
     pub clock_rate: u32,
     /// Encoding, where the payload type names one.
     pub codec: Option<String>,
@@ -135,8 +137,8 @@ impl Voice {
             src: flow.source().to_string(),
             dst: flow.destination().to_string(),
             ssrc: flow.key.ssrc,
-            payload_type: stream.payload_type,
-            clock_rate: stream.clock_rate,
+            payload_type: flow.main_payload_type,
+            clock_rate: rtp::clock_rate(flow.main_payload_type),
             codec: (codec != "unknown").then(|| codec.to_owned()),
             direction: known_direction.then(|| flow.key.direction.as_str().to_owned()),
             packets: stream.packets,

@@ -46,11 +46,29 @@ pub struct VoiceFlow {
     pub key: VoiceKey,
     /// The near end.
     pub local: SocketAddr,
+    /// The payload type that says what it carries: see [`VoiceFlow::keep_medium`].
+    pub main_payload_type: u8,
     /// Its figures; times in ns of `CLOCK_MONOTONIC`.
     pub stream: Flow,
 }
 
 impl VoiceFlow {
+    /// A flow of which no more is known than its last packet.
+    #[must_use]
+    pub const fn new(key: VoiceKey, local: SocketAddr, stream: Flow) -> Self {
+        Self { key, local, main_payload_type: stream.payload_type, stream }
+    }
+
+    /// Goes by the main payload type that was `known` of this flow, if its last packet
+    /// says less. One packet of telephone events (RFC 4733), whose payload type is
+    /// dynamic, or of comfort noise does not change what a flow carries; a codec with a
+    /// dynamic payload type after one with a static goes unnoticed for the same reason.
+    pub const fn keep_medium(&mut self, known: u8) {
+        if telling(self.main_payload_type) < telling(known) {
+            self.main_payload_type = known;
+        }
+    }
+
     /// Where the packets come from.
     #[must_use]
     pub const fn source(&self) -> SocketAddr {
@@ -73,7 +91,7 @@ impl VoiceFlow {
     /// nobody shows us, so theirs is `unknown`.
     #[must_use]
     pub fn media(&self) -> &'static str {
-        match rtp::is_static_video(self.stream.payload_type) {
+        match rtp::is_static_video(self.main_payload_type) {
             Some(true) => "video",
             Some(false) => "audio",
             None => "unknown",
@@ -83,6 +101,18 @@ impl VoiceFlow {
     /// The value of `voice.codec`, by the same rule.
     #[must_use]
     pub fn codec(&self) -> &'static str {
-        rtp::static_codec(self.stream.payload_type).unwrap_or("unknown")
+        rtp::static_codec(self.main_payload_type).unwrap_or("unknown")
+    }
+}
+
+/// How much a payload type tells of the medium: least the one of comfort noise, most one
+/// that RFC 3551 gives to a codec.
+const fn telling(payload_type: u8) -> u8 {
+    if rtp::is_comfort_noise(payload_type) {
+        0
+    } else if rtp::static_codec(payload_type).is_none() {
+        1
+    } else {
+        2
     }
 }

@@ -19,6 +19,14 @@ struct Key {
     ssrc: u32,
 }
 
+/// A flow that has proved to be one.
+#[derive(Clone, Copy, Debug)]
+struct Followed {
+    /// How many began before it.
+    place: usize,
+    flow: VoiceFlow,
+}
+
 /// A flow in probation.
 #[derive(Clone, Copy, Debug)]
 struct Candidate {
@@ -33,7 +41,7 @@ struct Candidate {
 pub struct CaptureFlows {
     max_flows: usize,
     max_candidates: usize,
-    flows: HashMap<Key, (usize, Flow)>,
+    flows: HashMap<Key, Followed>,
     candidates: HashMap<Key, Candidate>,
     losses: Losses,
     packets: u64,
@@ -79,9 +87,9 @@ impl CaptureFlows {
     /// Every flow, in the order in which they began.
     #[must_use]
     pub fn flows(&self) -> Vec<VoiceFlow> {
-        let mut flows: Vec<_> = self.flows.iter().collect();
-        flows.sort_by_key(|(_, (place, _))| *place);
-        flows.into_iter().map(|(key, (_, flow))| key.flow(*flow)).collect()
+        let mut flows: Vec<_> = self.flows.values().collect();
+        flows.sort_by_key(|followed| followed.place);
+        flows.into_iter().map(|followed| followed.flow).collect()
     }
 
     fn datagram(&mut self, bytes: &&[u8], ip: &Ip, wire_length: u32, time_ns: u64) {
@@ -99,8 +107,11 @@ impl CaptureFlows {
             destination: (ip.destination, udp.destination),
             ssrc: header.ssrc,
         };
-        if let Some((_, flow)) = self.flows.get_mut(&key) {
-            flow.advance(&header, length, time_ns);
+        if let Some(Followed { flow, .. }) = self.flows.get_mut(&key) {
+            let known = flow.main_payload_type;
+            flow.stream.advance(&header, length, time_ns);
+            flow.main_payload_type = flow.stream.payload_type;
+            flow.keep_medium(known);
             self.packets += 1;
             return;
         }
@@ -116,7 +127,8 @@ impl CaptureFlows {
             flow.advance(header, length, time_ns);
             self.packets += flow.packets;
             self.candidates.remove(&key);
-            self.flows.insert(key, (self.flows.len(), flow));
+            let followed = Followed { place: self.flows.len(), flow: key.flow(flow) };
+            self.flows.insert(key, followed);
             return;
         }
         let is_lost = confirmed.is_some();
@@ -150,16 +162,13 @@ impl CaptureFlows {
 impl Key {
     fn flow(&self, stream: Flow) -> VoiceFlow {
         let end = |(words, port)| socket_address(words, port);
-        VoiceFlow {
-            key: VoiceKey {
-                socket: SocketCookie(0),
-                peer: end(self.source),
-                ssrc: self.ssrc,
-                direction: Direction::Receive,
-            },
-            local: end(self.destination),
-            stream,
-        }
+        let voice = VoiceKey {
+            socket: SocketCookie(0),
+            peer: end(self.source),
+            ssrc: self.ssrc,
+            direction: Direction::Receive,
+        };
+        VoiceFlow::new(voice, end(self.destination), stream)
     }
 }
 

@@ -91,13 +91,13 @@ impl VoiceTracker {
         interval
     }
 
-    fn advance(&mut self, flow: VoiceFlow, interval: &mut VoiceInterval) {
-        let known = self.flows.get_mut(&flow.key);
-        if known.is_none() {
-            interval.began.push(flow.key);
+    fn advance(&mut self, mut flow: VoiceFlow, interval: &mut VoiceInterval) {
+        let known = self.flows.get(&flow.key);
+        match known {
+            Some(known) => flow.keep_medium(known.latest.main_payload_type),
+            None => interval.began.push(flow.key),
         }
-        let before =
-            known.as_ref().map_or_else(Totals::default, |tracked| Totals::of(&tracked.latest));
+        let before = known.map_or_else(Totals::default, |tracked| Totals::of(&tracked.latest));
         let reported_lost = known.map_or(0, |tracked| tracked.reported_lost);
         let after = Totals::of(&flow);
         let lost = after.lost.saturating_sub(reported_lost);
@@ -155,8 +155,12 @@ mod tests {
     const SECOND: u64 = 1_000_000_000;
 
     fn packet(sequence: u16) -> Header {
+        packet_of(8, sequence)
+    }
+
+    fn packet_of(payload_type: u8, sequence: u16) -> Header {
         let timestamp = u32::from(sequence) * 160;
-        Header { payload_type: 8, marker: false, sequence, timestamp, ssrc: 7 }
+        Header { payload_type, marker: false, sequence, timestamp, ssrc: 7 }
     }
 
     fn flow(sequences: &[u16]) -> VoiceFlow {
@@ -164,16 +168,13 @@ mod tests {
         for (at, sequence) in (1..).zip(&sequences[1..]) {
             stream.advance(&packet(*sequence), 172, at * 20_000_000);
         }
-        VoiceFlow {
-            key: VoiceKey {
-                socket: SocketCookie(1),
-                peer: "10.0.0.1:5004".parse().unwrap(),
-                ssrc: 7,
-                direction: Direction::Receive,
-            },
-            local: "10.0.0.2:5004".parse().unwrap(),
-            stream,
-        }
+        let key = VoiceKey {
+            socket: SocketCookie(1),
+            peer: "10.0.0.1:5004".parse().unwrap(),
+            ssrc: 7,
+            direction: Direction::Receive,
+        };
+        VoiceFlow::new(key, "10.0.0.2:5004".parse().unwrap(), stream)
     }
 
     fn counts(interval: &VoiceInterval) -> Counts {
@@ -201,6 +202,35 @@ mod tests {
         lost += counts(&tracker.update(vec![flow(&[0, 1, 3, 2])], SECOND)).lost;
         lost += counts(&tracker.update(vec![flow(&[0, 1, 3, 2, 5])], SECOND)).lost;
         assert_eq!(lost, 1);
+    }
+
+    /// Readings with a last packet of each payload type, and what is said of the flow.
+    fn media(payload_types: &[u8]) -> Vec<(&'static str, &'static str)> {
+        let mut tracker = VoiceTracker::new(Duration::from_secs(60));
+        let mut stream = flow(&[0]).stream;
+        let mut said = Vec::new();
+        for (sequence, payload_type) in (1..).zip(payload_types) {
+            stream.advance(&packet_of(*payload_type, sequence), 172, SECOND);
+            let reading = VoiceFlow::new(flow(&[0]).key, flow(&[0]).local, stream);
+            let interval = tracker.update(vec![reading], SECOND);
+            let ((_, medium), counts) = interval.counts.first_key_value().unwrap();
+            assert_eq!((interval.counts.len(), counts.duplicates), (1, 0));
+            let latest = tracker.flows().next().unwrap();
+            assert_eq!(latest.media(), *medium);
+            said.push((*medium, latest.codec()));
+        }
+        said
+    }
+
+    #[test]
+    fn an_interval_that_ends_with_an_event_or_noise_is_that_of_the_codec() {
+        let pcma = ("audio", "pcma");
+        assert_eq!(media(&[8, 101, 13, 19, 8]), [pcma; 5]);
+        assert_eq!(media(&[8, 0, 101]), [pcma, ("audio", "pcmu"), ("audio", "pcmu")]);
+        let unknown = ("unknown", "unknown");
+        assert_eq!(media(&[101, 8]), [unknown, pcma]);
+        assert_eq!(media(&[111, 13]), [unknown; 2]);
+        assert_eq!(media(&[13, 8]), [("audio", "cn"), pcma]);
     }
 
     #[test]

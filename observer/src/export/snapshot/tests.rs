@@ -15,16 +15,13 @@ fn flow() -> VoiceFlow {
     let mut stream = Flow::new(&packet(0), 172, 0);
     stream.advance(&packet(1), 172, 20_000_000);
     stream.advance(&packet(3), 172, 60_000_000);
-    VoiceFlow {
-        key: VoiceKey {
-            socket: SocketCookie(1),
-            peer: "10.0.0.1:5004".parse().unwrap(),
-            ssrc: 7,
-            direction: Direction::Receive,
-        },
-        local: "[::1]:6000".parse().unwrap(),
-        stream,
-    }
+    let key = VoiceKey {
+        socket: SocketCookie(1),
+        peer: "10.0.0.1:5004".parse().unwrap(),
+        ssrc: 7,
+        direction: Direction::Receive,
+    };
+    VoiceFlow::new(key, "[::1]:6000".parse().unwrap(), stream)
 }
 
 /// Names and order of the keys are a contract with whoever reads them.

@@ -216,16 +216,14 @@ impl Probation {
 
 fn voice_flow(key: &FlowKey, entry: &FlowEntry) -> VoiceFlow {
     let direction = if key.direction == RECEIVE { Direction::Receive } else { Direction::Transmit };
-    VoiceFlow {
-        key: VoiceKey {
-            socket: SocketCookie(key.cookie),
-            peer: socket_address(key.peer, key.peer_port),
-            ssrc: key.ssrc,
-            direction,
-        },
-        local: socket_address(entry.local, entry.local_port),
-        stream: entry.stream(),
-    }
+    let local = socket_address(entry.local, entry.local_port);
+    let key = VoiceKey {
+        socket: SocketCookie(key.cookie),
+        peer: socket_address(key.peer, key.peer_port),
+        ssrc: key.ssrc,
+        direction,
+    };
+    VoiceFlow::new(key, local, entry.stream())
 }
 
 fn flow_key(key: &VoiceKey) -> FlowKey {

@@ -29,6 +29,19 @@ fn a_flow_has_both_ends_and_every_packet() {
 }
 
 #[test]
+fn a_digit_at_the_end_is_not_what_a_flow_carries() {
+    let mut flows = CaptureFlows::new(10, CANDIDATES);
+    for sequence in 1..10 {
+        let mut packet = datagram(sequence, 7);
+        packet[29] = if sequence < 9 { 8 } else { 101 };
+        feed(&mut flows, &packet, u64::from(sequence) * 20_000_000);
+    }
+    let [flow] = flows.flows()[..] else { panic!("one flow") };
+    assert_eq!((flow.stream.payload_type, flow.main_payload_type), (101, 8));
+    assert_eq!((flow.codec(), flow.media()), ("pcma", "audio"));
+}
+
+#[test]
 fn every_packet_of_a_flow_without_room_is_counted_from_its_second_on() {
     let mut flows = CaptureFlows::new(1, CANDIDATES);
     for ssrc in [1, 2, 3] {

@@ -177,8 +177,8 @@ impl Key {
 fn is_cut(bytes: &&[u8], ip: &Ip, wire_length: u32) -> bool {
     let payload = ip.transport + UDP_HEADER;
     let first = bytes.words(payload).map(|[first]| first);
-    wire_length >= payload + HEADER
-        && first.is_none_or(|first| Header::parse([first, 0, 0]).is_some())
+    let length = wire_length.saturating_sub(payload);
+    length >= HEADER && first.is_none_or(|first| Header::parse([first, 0, 0], length).is_some())
 }
 
 const fn reason(why: Unparsed) -> &'static str {

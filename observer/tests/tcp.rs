@@ -18,7 +18,7 @@ use std::{
     fs,
     io::{ErrorKind, Read as _, Write as _},
     net::{IpAddr, SocketAddr, TcpListener, TcpStream},
-    os::fd::AsRawFd as _,
+    os::fd::{AsRawFd as _, FromRawFd as _},
     path::Path,
     sync::{
         Arc,
@@ -31,6 +31,7 @@ use std::{
 use observer::{
     model::{CloseReason, Connection, Role},
     source::ebpf::read::Kernel,
+    track::connections::{ConnectionInterval, ConnectionTracker, Outcome},
 };
 use peers::{
     ends::{DEVICE, Ends},
@@ -421,4 +422,87 @@ fn a_handshake_that_nobody_answers_ends_in_a_connect_timeout() {
         lasted.abs_diff(took) <= took.mul_f64(SHARE),
         "{name}: lasted {lasted:?}, connect took {took:?}"
     );
+}
+
+/// A TCP socket for IPv4 that is not connected yet.
+fn unconnected() -> TcpStream {
+    // SAFETY: the call has no preconditions.
+    let socket = unsafe { libc::socket(libc::AF_INET, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0) };
+    assert!(socket >= 0, "a socket: {}", std::io::Error::last_os_error());
+    // SAFETY: the descriptor is ours, and nobody else's.
+    unsafe { TcpStream::from_raw_fd(socket) }
+}
+
+/// Connects a socket, or without an address ends its connection.
+fn connect(socket: &TcpStream, to: Option<SocketAddr>) -> std::io::Result<()> {
+    let mut address = libc::sockaddr_in {
+        sin_family: libc::AF_UNSPEC as libc::sa_family_t,
+        sin_port: 0,
+        sin_addr: libc::in_addr { s_addr: 0 },
+        sin_zero: [0; 8],
+    };
+    if let Some(SocketAddr::V4(to)) = to {
+        address.sin_family = libc::AF_INET as libc::sa_family_t;
+        address.sin_port = to.port().to_be();
+        address.sin_addr.s_addr = u32::from(*to.ip()).to_be();
+    }
+    let length = size_of_val(&address) as libc::socklen_t;
+    // SAFETY: the address lives for the call and is as long as is said.
+    let result = unsafe { libc::connect(socket.as_raw_fd(), (&raw const address).cast(), length) };
+    if result == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+}
+
+/// One socket, refused once, then connected twice. Each time the end of one connection
+/// is in the ring when the next is in the table.
+#[test]
+fn a_socket_that_connects_again_is_counted_anew() {
+    let name = "a_socket_that_connects_again_is_counted_anew";
+    if !tool::all_there(name, &TOOLS) {
+        return;
+    }
+    let mut kernel = observed::kernel();
+    let ends = Ends::by_cable();
+    let to = SocketAddr::from((ends.far_v4, PORT));
+    let mut socket = ends.near.enter(unconnected);
+    let error = connect(&socket, Some(to)).expect_err("nobody listens");
+    assert_eq!(error.kind(), ErrorKind::ConnectionRefused, "{name}: what the program is told");
+    let listener = ends.far.enter(|| TcpListener::bind(to).expect("the port is free"));
+    let mut tracker = ConnectionTracker::new(Duration::from_secs(900));
+    let (mut acked, mut handshakes, mut reasons) = (0, Vec::new(), Vec::new());
+    let mut take = |interval: ConnectionInterval| {
+        acked += interval.bytes_acked;
+        handshakes
+            .extend(interval.handshakes.into_iter().map(|(role, outcome, _)| (role, outcome)));
+        reasons.extend(interval.closed.into_iter().map(|closed| closed.close_reason));
+    };
+    for length in [100_000, 1_000] {
+        connect(&socket, Some(to)).expect("it listens");
+        let (mut accepted, _) = listener.accept().expect("it has connected");
+        let (local, remote) =
+            (socket.local_addr().expect("it is bound"), socket.peer_addr().expect("connected"));
+        socket.write_all(&vec![0; length]).expect("it is open");
+        accepted.read_exact(&mut vec![0; length]).expect("all of it arrives");
+        // What a packet acknowledges is known with the next one.
+        accepted.write_all(b"thanks").expect("it is open");
+        socket.read_exact(&mut [0; 6]).expect("it is open");
+        let one = get(&mut kernel, local, remote);
+        let mut interval = ConnectionInterval::default();
+        while let Some(closed) = kernel.next_closed() {
+            if closed.socket == one.socket {
+                tracker.close(closed, &mut interval);
+            }
+        }
+        take(interval);
+        take(tracker.update(vec![one], 1));
+        connect(&socket, None).expect("it was connected");
+    }
+    let [last] = closed(&mut kernel, |one| one.remote == Some(to));
+    let mut interval = ConnectionInterval::default();
+    tracker.close(last, &mut interval);
+    take(interval);
+    println!("{name}: {acked} acknowledged, {handshakes:?}, {reasons:?}");
+    let expected = [Outcome::Refused, Outcome::Success, Outcome::Success];
+    assert_eq!(handshakes, expected.map(|outcome| (Role::Client, outcome)), "{name}: handshakes");
+    assert_eq!(reasons.len(), 3, "{name}: {reasons:?}");
+    assert_eq!(acked, 100_000 + 1_000 + 2, "{name}: the bytes, and two SYN");
 }

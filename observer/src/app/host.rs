@@ -8,18 +8,23 @@ use crate::{
         snapshot::{Ledger as LedgerLines, Snapshot, Tcp, Voice},
     },
     ledger::Ledger,
-    model::Connection,
     source::ebpf::read::Kernel,
-    track::{connections::ConnectionTracker, voice::VoiceTracker},
+    track::{
+        connections::{ConnectionInterval, ConnectionTracker},
+        voice::VoiceTracker,
+    },
 };
 
 use super::config::Config;
+
+/// Closed connections that are taken from the ring before they are counted: some 100
+/// bytes each.
+const BATCH: usize = 1_024;
 
 /// Everything between the kernel and the exports.
 pub(super) struct Host {
     voice: VoiceTracker,
     connections: ConnectionTracker,
-    closed: Vec<Connection>,
     ledger: Ledger,
     metrics: Metrics,
     readings: u64,
@@ -38,7 +43,6 @@ impl Host {
         Ok(Self {
             voice: VoiceTracker::new(config.flow_idle_timeout),
             connections: ConnectionTracker::new(config.connection_idle_timeout),
-            closed: Vec::new(),
             ledger: Ledger::default(),
             metrics: Metrics::new()?,
             readings: 0,
@@ -58,9 +62,14 @@ impl Host {
 
     /// Takes the connections that were closed from the ring, so that it has room.
     pub(super) fn drain(&mut self, kernel: &mut Kernel) {
+        let mut interval = ConnectionInterval::default();
         while let Some(connection) = kernel.next_closed() {
-            self.closed.push(connection);
+            self.connections.close(connection, &mut interval);
+            if interval.closed.len() == BATCH {
+                self.count(&std::mem::take(&mut interval));
+            }
         }
+        self.count(&interval);
     }
 
     /// Reads every table once.
@@ -115,21 +124,20 @@ impl Host {
             Ok(connections) => connections,
             Err(error) => return self.fail("tcp", &error),
         };
-        // What was closed and found no room in the ring waits in the table.
-        let waiting: Vec<_> = connections
-            .iter()
-            .filter(|connection| connection.closed_ns.is_some())
-            .map(|connection| connection.socket)
-            .collect();
-        let closed = std::mem::take(&mut self.closed);
-        let interval = self.connections.update(connections, closed, now_ns());
-        for socket in waiting.into_iter().chain(interval.idle.iter().copied()) {
-            if let Err(error) = kernel.remove_connection(socket) {
+        let interval = self.connections.update(connections, now_ns());
+        for socket in &interval.done {
+            if let Err(error) = kernel.remove_connection(*socket) {
                 self.fail("tcp", &error);
             }
         }
-        self.metrics.tcp(&interval, self.connections.open());
+        self.count(&interval);
+        self.metrics.tcp_open(self.connections.open());
+    }
+
+    fn count(&mut self, interval: &ConnectionInterval) {
+        self.metrics.tcp(interval);
         self.ledger.add_counted(interval.closed.len() as u64);
+        self.ledger.add("tcp", "end_unseen", interval.unseen_ends);
     }
 
     fn fail(&mut self, stage: &'static str, error: &io::Error) {

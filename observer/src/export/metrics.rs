@@ -179,12 +179,8 @@ impl Metrics {
         }
     }
 
-    /// Takes in what happened to connections, and those that stand.
-    pub fn tcp<'a>(
-        &self,
-        interval: &ConnectionInterval,
-        open: impl Iterator<Item = &'a Connection>,
-    ) {
+    /// Takes in what happened to connections.
+    pub fn tcp(&self, interval: &ConnectionInterval) {
         for (role, outcome, duration) in &interval.handshakes {
             let histogram =
                 if *role == Role::Server { &self.tcp_accept } else { &self.tcp_connect };
@@ -204,6 +200,10 @@ impl Metrics {
                 self.tcp_closes.with_label_values(&labels).inc();
             }
         }
+    }
+
+    /// Takes in the connections that carry data.
+    pub fn tcp_open<'a>(&self, open: impl Iterator<Item = &'a Connection>) {
         self.tcp_connections.reset();
         for connection in open {
             self.tcp_connections.with_label_values(&[connection.role.as_str()]).inc();

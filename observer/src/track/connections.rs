@@ -1,21 +1,40 @@
 //! TCP connections of the host, from one reading to the next.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    time::Duration,
+};
 
 use crate::model::{CloseReason, Connection, Role, SocketCookie};
+
+/// Dropped connections whose totals are kept; the oldest gives way.
+const DROPPED: usize = 16_384;
 
 /// The connections that stand, bounded by the kernel's table.
 #[derive(Debug)]
 pub struct ConnectionTracker {
     idle: Duration,
-    standing: HashMap<SocketCookie, Tracked>,
+    readings: u64,
+    standing: HashMap<Identity, Tracked>,
+    /// Closed, and in the table at the last reading: about to come through the ring, or
+    /// without room there.
+    waiting: HashSet<Identity>,
+    /// Reported from the table at the last reading.
+    reported: HashSet<Identity>,
+    dropped: Dropped,
 }
+
+/// A socket keeps its cookie through `connect(AF_UNSPEC)` and through an attempt that
+/// failed, so it may be several connections, which differ in when they began.
+type Identity = (SocketCookie, Option<u64>);
 
 #[derive(Debug)]
 struct Tracked {
     latest: Connection,
     /// When its figures last changed, in ns of `CLOCK_MONOTONIC`.
     changed_ns: u64,
+    /// The last reading that had it.
+    seen: u64,
     handshake_reported: bool,
 }
 
@@ -42,7 +61,7 @@ impl Outcome {
     }
 }
 
-/// What happened between two readings.
+/// What happened since the interval began.
 #[derive(Debug, Default)]
 pub struct ConnectionInterval {
     /// Handshakes that came to an end, with their duration where it is known.
@@ -57,16 +76,25 @@ pub struct ConnectionInterval {
     pub bytes_acked: u64,
     /// Connections that were closed.
     pub closed: Vec<Connection>,
-    /// Adopted connections of which nothing was heard for the idle time. Their end goes
-    /// unseen, so they are dropped; the next packet adopts them again.
-    pub idle: Vec<SocketCookie>,
+    /// Connections that left the table without a word of their end.
+    pub unseen_ends: u64,
+    /// Sockets that the kernel's table need not keep. They are closed, or adopted and
+    /// silent for the idle time: those end unseen, and the next packet adopts them again.
+    pub done: Vec<SocketCookie>,
 }
 
 impl ConnectionTracker {
     /// Adopted connections that do not change for `idle` are dropped.
     #[must_use]
     pub fn new(idle: Duration) -> Self {
-        Self { idle, standing: HashMap::new() }
+        Self {
+            idle,
+            readings: 0,
+            standing: HashMap::new(),
+            waiting: HashSet::new(),
+            reported: HashSet::new(),
+            dropped: Dropped::default(),
+        }
     }
 
     /// Every connection that carries data.
@@ -74,68 +102,160 @@ impl ConnectionTracker {
         self.standing.values().map(|tracked| &tracked.latest).filter(|latest| latest.is_open())
     }
 
-    /// Takes in a reading made at `now_ns` of `CLOCK_MONOTONIC`, and the connections
-    /// that were closed since the last one.
-    pub fn update(
-        &mut self,
-        reading: Vec<Connection>,
-        closed: Vec<Connection>,
-        now_ns: u64,
-    ) -> ConnectionInterval {
-        let mut interval = ConnectionInterval::default();
-        for connection in reading.into_iter().chain(closed) {
-            self.advance(connection, now_ns, &mut interval);
+    /// Takes in a connection whose end came through the ring. What is in the ring when
+    /// the table is read belongs before that reading.
+    pub fn close(&mut self, closed: Connection, interval: &mut ConnectionInterval) {
+        self.waiting.remove(&identity(&closed));
+        if !self.reported.remove(&identity(&closed)) {
+            self.end(closed, interval);
         }
-        let idle_ns = u64::try_from(self.idle.as_nanos()).unwrap_or(u64::MAX);
-        self.standing.retain(|cookie, tracked| {
-            let idles = now_ns.saturating_sub(tracked.changed_ns) >= idle_ns;
-            let stays = !(idles && tracked.latest.adopted);
-            if !stays {
-                interval.idle.push(*cookie);
+    }
+
+    /// Takes in a reading of the table, made at `now_ns` of `CLOCK_MONOTONIC`.
+    pub fn update(&mut self, reading: Vec<Connection>, now_ns: u64) -> ConnectionInterval {
+        let mut interval = ConnectionInterval::default();
+        self.readings += 1;
+        self.reported.clear();
+        let waited = std::mem::take(&mut self.waiting);
+        for connection in reading {
+            if connection.closed_ns.is_none() {
+                self.advance(connection, now_ns, &mut interval);
+            } else if waited.contains(&identity(&connection)) {
+                // A whole interval: it found no room in the ring.
+                interval.done.push(connection.socket);
+                self.reported.insert(identity(&connection));
+                self.end(connection, &mut interval);
+            } else {
+                self.wait(&connection);
             }
-            stays
-        });
+        }
+        self.drop_gone(now_ns, &mut interval);
         interval
     }
 
+    /// The kernel marks an entry closed before its figures are final and it is in the
+    /// ring, and removes it after that: most of those seen come through the ring.
+    fn wait(&mut self, connection: &Connection) {
+        self.waiting.insert(identity(connection));
+        if let Some(tracked) = self.standing.get_mut(&identity(connection)) {
+            tracked.seen = self.readings;
+        }
+    }
+
     fn advance(&mut self, latest: Connection, now_ns: u64, interval: &mut ConnectionInterval) {
-        let known = self.standing.remove(&latest.socket);
-        // An adopted connection's figures are of its whole life: they begin here.
-        let before = match &known {
-            Some(tracked) => Some(tracked.latest),
-            None if latest.adopted => Some(latest),
-            None => None,
-        };
-        let base = before.unwrap_or(Connection {
-            retransmits: 0,
-            bytes_received: 0,
-            bytes_acked: 0,
-            ..latest
-        });
-        interval.retransmits += u64::from(latest.retransmits.saturating_sub(base.retransmits));
-        interval.bytes_received += latest.bytes_received.saturating_sub(base.bytes_received);
-        let acked = latest.bytes_acked.saturating_sub(base.bytes_acked);
-        interval.bytes_acked += acked;
-        if let Some(srtt) = latest.srtt
-            && (acked > 0 || before.is_none())
-        {
-            interval.round_trips.push(srtt);
-        }
-        let mut handshake_reported =
-            known.as_ref().is_some_and(|tracked| tracked.handshake_reported);
-        if !handshake_reported && let Some(handshake) = handshake(&latest) {
-            interval.handshakes.push(handshake);
-            handshake_reported = true;
-        }
-        if latest.closed_ns.is_some() {
-            interval.closed.push(latest);
-            return;
-        }
+        let known = self.standing.remove(&identity(&latest));
+        let handshake_reported = self.account(&latest, known.as_ref(), interval);
         let changed_ns = match &known {
             Some(tracked) if tracked.latest == latest => tracked.changed_ns,
             _ => now_ns,
         };
-        self.standing.insert(latest.socket, Tracked { latest, changed_ns, handshake_reported });
+        let tracked = Tracked { latest, changed_ns, seen: self.readings, handshake_reported };
+        self.standing.insert(identity(&latest), tracked);
+    }
+
+    fn end(&mut self, closed: Connection, interval: &mut ConnectionInterval) {
+        let known = self.standing.remove(&identity(&closed));
+        self.account(&closed, known.as_ref(), interval);
+        interval.closed.push(closed);
+    }
+
+    /// Adds what happened since the connection was last seen, and says whether its
+    /// handshake is reported.
+    fn account(
+        &mut self,
+        latest: &Connection,
+        known: Option<&Tracked>,
+        interval: &mut ConnectionInterval,
+    ) -> bool {
+        let totals = Totals::of(latest);
+        let base = match known {
+            Some(tracked) => Totals::of(&tracked.latest),
+            // Its figures are of its whole life, which began before ours.
+            None if latest.adopted => self.dropped.take(latest.socket).unwrap_or(totals),
+            None => Totals::default(),
+        };
+        interval.retransmits += u64::from(totals.retransmits.saturating_sub(base.retransmits));
+        interval.bytes_received += totals.bytes_received.saturating_sub(base.bytes_received);
+        let acked = totals.bytes_acked.saturating_sub(base.bytes_acked);
+        interval.bytes_acked += acked;
+        let begins = known.is_none() && !latest.adopted;
+        if let Some(srtt) = latest.srtt
+            && (acked > 0 || begins)
+        {
+            interval.round_trips.push(srtt);
+        }
+        if known.is_some_and(|tracked| tracked.handshake_reported) {
+            return true;
+        }
+        let handshake = handshake(latest);
+        interval.handshakes.extend(handshake);
+        handshake.is_some()
+    }
+
+    fn drop_gone(&mut self, now_ns: u64, interval: &mut ConnectionInterval) {
+        let idle_ns = u64::try_from(self.idle.as_nanos()).unwrap_or(u64::MAX);
+        self.standing.retain(|_, Tracked { latest, changed_ns, seen, .. }| {
+            if *seen < self.readings {
+                // An end is in the ring before the entry leaves the table, and the ring
+                // was read since: none is to come after a second reading without it.
+                let stays = seen.saturating_add(1) == self.readings;
+                interval.unseen_ends += u64::from(!stays && !latest.adopted);
+                return stays;
+            }
+            let idles = latest.adopted && now_ns.saturating_sub(*changed_ns) >= idle_ns;
+            if idles {
+                interval.done.push(latest.socket);
+                self.dropped.keep(latest.socket, Totals::of(latest));
+            }
+            !idles
+        });
+    }
+}
+
+const fn identity(connection: &Connection) -> Identity {
+    (connection.socket, connection.opened_ns)
+}
+
+/// What only grows while a connection lives.
+#[derive(Clone, Copy, Debug, Default)]
+struct Totals {
+    retransmits: u32,
+    bytes_received: u64,
+    bytes_acked: u64,
+}
+
+impl Totals {
+    const fn of(connection: &Connection) -> Self {
+        Self {
+            retransmits: connection.retransmits,
+            bytes_received: connection.bytes_received,
+            bytes_acked: connection.bytes_acked,
+        }
+    }
+}
+
+/// Adopted connections that were dropped, so that one that is adopted again goes on
+/// from where it was.
+#[derive(Debug, Default)]
+struct Dropped {
+    totals: HashMap<SocketCookie, Totals>,
+    /// At least every key, in the order of dropping.
+    order: VecDeque<SocketCookie>,
+}
+
+impl Dropped {
+    fn keep(&mut self, socket: SocketCookie, totals: Totals) {
+        if self.order.len() == DROPPED
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.totals.remove(&oldest);
+        }
+        self.order.push_back(socket);
+        self.totals.insert(socket, totals);
+    }
+
+    fn take(&mut self, socket: SocketCookie) -> Option<Totals> {
+        self.totals.remove(&socket)
     }
 }
 

@@ -25,74 +25,189 @@ fn tracker() -> ConnectionTracker {
     ConnectionTracker::new(Duration::from_secs(900))
 }
 
-#[test]
-fn a_connection_is_counted_once_from_handshake_to_close() {
-    let mut tracker = tracker();
-    let first = tracker.update(vec![connection(1)], vec![], SECOND);
-    let handshake = (Role::Client, Outcome::Success, Duration::from_nanos(5_000));
-    assert_eq!(first.handshakes, [handshake]);
-    assert_eq!((first.retransmits, first.bytes_received, first.bytes_acked), (1, 10, 20));
-    let second = tracker.update(vec![connection(1)], vec![], 2 * SECOND);
-    assert!(second.handshakes.is_empty() && second.round_trips.is_empty());
-    assert_eq!((second.retransmits, second.bytes_acked), (0, 0));
-    let closed = Connection {
-        closed_ns: Some(9_000),
-        close_reason: Some(CloseReason::FinSent),
-        bytes_acked: 25,
-        ..connection(1)
-    };
-    let third = tracker.update(vec![], vec![closed], 3 * SECOND);
-    assert_eq!((third.closed.len(), third.bytes_acked, third.handshakes.len()), (1, 5, 0));
-    assert_eq!(tracker.open().count(), 0);
+fn close(tracker: &mut ConnectionTracker, closed: Connection) -> ConnectionInterval {
+    let mut interval = ConnectionInterval::default();
+    tracker.close(closed, &mut interval);
+    interval
 }
 
-#[test]
-fn a_connection_that_came_and_went_between_two_readings_is_whole() {
-    let closed = Connection {
-        closed_ns: Some(9_000),
-        close_reason: Some(CloseReason::FinReceived),
-        ..connection(1)
-    };
-    let interval = tracker().update(vec![], vec![closed], SECOND);
-    assert_eq!((interval.handshakes.len(), interval.closed.len()), (1, 1));
-    assert_eq!((interval.bytes_received, interval.round_trips.len()), (10, 1));
+fn ended(connection: Connection, reason: CloseReason) -> Connection {
+    Connection { closed_ns: Some(9_000), close_reason: Some(reason), ..connection }
 }
 
-#[test]
-fn failed_attempts_have_their_outcome() {
-    let attempt = |reason| Connection {
-        established_ns: None,
-        closed_ns: Some(1_100),
-        close_reason: Some(reason),
-        srtt: None,
-        ..connection(1)
-    };
-    for (reason, outcome) in
-        [(CloseReason::Refused, Outcome::Refused), (CloseReason::ConnectTimeout, Outcome::Timeout)]
-    {
-        let interval = tracker().update(vec![], vec![attempt(reason)], SECOND);
-        let expected = (Role::Client, outcome, Duration::from_nanos(1_000));
-        assert_eq!(interval.handshakes, [expected]);
-    }
-}
-
-#[test]
-fn an_adopted_connection_begins_at_zero_and_may_idle_away() {
-    let adopted = |bytes| Connection {
+fn adopted(bytes: u64) -> Connection {
+    Connection {
         adopted: true,
         role: Role::Unknown,
         opened_ns: None,
         established_ns: None,
         bytes_received: bytes,
         ..connection(1)
-    };
+    }
+}
+
+#[test]
+fn a_connection_is_counted_once_from_handshake_to_close() {
     let mut tracker = tracker();
-    let first = tracker.update(vec![adopted(1_000)], vec![], SECOND);
-    assert_eq!((first.bytes_received, first.retransmits), (0, 0));
-    let second = tracker.update(vec![adopted(1_500)], vec![], 2 * SECOND);
-    assert_eq!(second.bytes_received, 500);
-    assert!(tracker.update(vec![adopted(1_500)], vec![], 800 * SECOND).idle.is_empty());
-    let last = tracker.update(vec![adopted(1_500)], vec![], 902 * SECOND);
-    assert_eq!(last.idle, [SocketCookie(1)]);
+    let first = tracker.update(vec![connection(1)], SECOND);
+    let handshake = (Role::Client, Outcome::Success, Duration::from_nanos(5_000));
+    assert_eq!(first.handshakes, [handshake]);
+    assert_eq!((first.retransmits, first.bytes_received, first.bytes_acked), (1, 10, 20));
+    let second = tracker.update(vec![connection(1)], 2 * SECOND);
+    assert!(second.handshakes.is_empty() && second.round_trips.is_empty());
+    assert_eq!((second.retransmits, second.bytes_acked), (0, 0));
+    let last = Connection { bytes_acked: 25, ..connection(1) };
+    let third = close(&mut tracker, ended(last, CloseReason::FinSent));
+    assert_eq!((third.closed.len(), third.bytes_acked, third.handshakes.len()), (1, 5, 0));
     assert_eq!(tracker.open().count(), 0);
+}
+
+#[test]
+fn a_connection_that_came_and_went_between_two_readings_is_whole() {
+    let interval = close(&mut tracker(), ended(connection(1), CloseReason::FinReceived));
+    assert_eq!((interval.handshakes.len(), interval.closed.len()), (1, 1));
+    assert_eq!((interval.bytes_received, interval.round_trips.len()), (10, 1));
+}
+
+#[test]
+fn failed_attempts_have_their_outcome() {
+    for (reason, outcome) in
+        [(CloseReason::Refused, Outcome::Refused), (CloseReason::ConnectTimeout, Outcome::Timeout)]
+    {
+        let attempt = Connection { established_ns: None, srtt: None, ..connection(1) };
+        let interval = close(&mut tracker(), ended(attempt, reason));
+        let expected = (Role::Client, outcome, Duration::from_nanos(8_900));
+        assert_eq!(interval.handshakes, [expected]);
+    }
+}
+
+/// The second connection of a socket, which is in the table when the first one's end
+/// is in the ring.
+fn second() -> Connection {
+    Connection {
+        opened_ns: Some(20_000),
+        established_ns: Some(21_000),
+        retransmits: 0,
+        bytes_received: 1,
+        bytes_acked: 2,
+        ..connection(1)
+    }
+}
+
+#[test]
+fn a_socket_that_connects_again_is_two_connections() {
+    let mut tracker = tracker();
+    tracker.update(vec![connection(1)], SECOND);
+    let last = Connection { bytes_acked: 25, ..connection(1) };
+    let first = close(&mut tracker, ended(last, CloseReason::FinSent));
+    let again = tracker.update(vec![second()], 2 * SECOND);
+    assert_eq!((first.bytes_acked, again.bytes_acked), (5, 2));
+    let handshake = (Role::Client, Outcome::Success, Duration::from_nanos(1_000));
+    assert_eq!((first.handshakes.len(), again.handshakes), (0, vec![handshake]));
+    assert_eq!(tracker.open().count(), 1);
+}
+
+#[test]
+fn an_end_may_come_after_the_reading_that_has_the_next_connection() {
+    let mut tracker = tracker();
+    tracker.update(vec![connection(1)], SECOND);
+    let again = tracker.update(vec![second()], 2 * SECOND);
+    let first = close(&mut tracker, ended(connection(1), CloseReason::FinSent));
+    let after = tracker.update(vec![second()], 3 * SECOND);
+    assert_eq!((again.bytes_acked, first.bytes_acked, after.bytes_acked), (2, 0, 0));
+    assert_eq!((again.handshakes.len(), first.handshakes.len()), (1, 0));
+    assert_eq!((first.closed.len(), after.unseen_ends, tracker.open().count()), (1, 0, 1));
+}
+
+#[test]
+fn a_refused_attempt_and_the_one_after_it_have_an_outcome_each() {
+    let mut tracker = tracker();
+    let refused = Connection { established_ns: None, srtt: None, ..connection(1) };
+    let attempt = close(&mut tracker, ended(refused, CloseReason::Refused));
+    let reading = tracker.update(vec![second()], SECOND);
+    assert_eq!(attempt.handshakes[0].1, Outcome::Refused);
+    assert_eq!(reading.handshakes[0].1, Outcome::Success);
+    assert_eq!((attempt.handshakes.len(), reading.handshakes.len()), (1, 1));
+}
+
+#[test]
+fn an_end_without_room_in_the_ring_is_reported_from_the_table_once() {
+    let mut tracker = tracker();
+    tracker.update(vec![connection(1)], SECOND);
+    let closed = ended(connection(1), CloseReason::FinSent);
+    let first = tracker.update(vec![closed], 2 * SECOND);
+    assert!(first.closed.is_empty() && first.done.is_empty(), "the ring may have it yet");
+    let second = tracker.update(vec![closed], 3 * SECOND);
+    assert_eq!((second.closed.len(), second.done), (1, vec![SocketCookie(1)]));
+    let late = close(&mut tracker, closed);
+    assert_eq!((late.closed.len(), late.bytes_acked, late.handshakes.len()), (0, 0, 0));
+    let third = tracker.update(vec![], 4 * SECOND);
+    assert_eq!((third.closed.len(), third.unseen_ends), (0, 0));
+}
+
+/// The program sets the time of the end, puts it into the ring and removes the entry,
+/// and a reading may fall between any two of these.
+#[test]
+fn an_end_that_is_in_table_and_ring_counts_once() {
+    let closed = ended(Connection { bytes_acked: 25, ..connection(1) }, CloseReason::Timeout);
+    let unfinished = ended(connection(1), CloseReason::FinSent);
+    for ring_first in [true, false] {
+        let mut tracker = tracker();
+        tracker.update(vec![connection(1)], SECOND);
+        let mut both = ConnectionInterval::default();
+        if ring_first {
+            tracker.close(closed, &mut both);
+        }
+        let table = tracker.update(vec![unfinished], 2 * SECOND);
+        if !ring_first {
+            tracker.close(closed, &mut both);
+        }
+        let after = tracker.update(vec![], 3 * SECOND);
+        assert_eq!((both.closed, both.bytes_acked), (vec![closed], 5));
+        assert_eq!((table.closed.len(), after.closed.len(), after.unseen_ends), (0, 0, 0));
+    }
+}
+
+#[test]
+fn a_connection_that_vanishes_is_counted_as_such() {
+    let mut tracker = tracker();
+    tracker.update(vec![connection(1)], SECOND);
+    assert_eq!(tracker.update(vec![second()], 2 * SECOND).unseen_ends, 0);
+    assert_eq!(tracker.update(vec![second()], 3 * SECOND).unseen_ends, 1);
+    assert_eq!(tracker.open().count(), 1);
+}
+
+#[test]
+fn an_adopted_connection_begins_at_zero_and_may_idle_away() {
+    let mut tracker = tracker();
+    let first = tracker.update(vec![adopted(1_000)], SECOND);
+    assert_eq!((first.bytes_received, first.retransmits), (0, 0));
+    let second = tracker.update(vec![adopted(1_500)], 2 * SECOND);
+    assert_eq!(second.bytes_received, 500);
+    assert!(tracker.update(vec![adopted(1_500)], 800 * SECOND).done.is_empty());
+    let last = tracker.update(vec![adopted(1_500)], 902 * SECOND);
+    assert_eq!(last.done, [SocketCookie(1)]);
+    assert_eq!(tracker.open().count(), 0);
+}
+
+#[test]
+fn an_adopted_connection_that_comes_back_goes_on_from_where_it_was() {
+    let mut tracker = tracker();
+    tracker.update(vec![adopted(1_000)], SECOND);
+    tracker.update(vec![adopted(1_000)], 902 * SECOND);
+    let back = tracker.update(vec![adopted(1_300)], 903 * SECOND);
+    assert_eq!(back.bytes_received, 300);
+    let next = tracker.update(vec![adopted(1_301)], 904 * SECOND);
+    assert_eq!(next.bytes_received, 1);
+}
+
+#[test]
+fn what_is_kept_of_dropped_connections_is_bounded() {
+    let mut dropped = Dropped::default();
+    for cookie in 0..=DROPPED as u64 {
+        dropped.keep(SocketCookie(cookie), Totals::default());
+    }
+    assert_eq!((dropped.totals.len(), dropped.order.len()), (DROPPED, DROPPED));
+    assert!(dropped.take(SocketCookie(0)).is_none());
+    assert!(dropped.take(SocketCookie(1)).is_some());
 }

@@ -27,8 +27,8 @@ pub(super) struct Host {
     connections: ConnectionTracker,
     ledger: Ledger,
     metrics: Metrics,
-    readings: u64,
-    last_reading_ns: u64,
+    /// The last reading of which nothing failed.
+    last_whole_ns: Option<u64>,
 }
 
 /// What one reading found, for the log.
@@ -45,8 +45,7 @@ impl Host {
             connections: ConnectionTracker::new(config.connection_idle_timeout),
             ledger: Ledger::default(),
             metrics: Metrics::new()?,
-            readings: 0,
-            last_reading_ns: 0,
+            last_whole_ns: None,
         })
     }
 
@@ -54,10 +53,12 @@ impl Host {
         &self.metrics
     }
 
-    /// Whether there has been a reading, and not long ago.
+    /// Whether there has been a whole reading, and not long ago.
     pub(super) fn is_alive(&self, interval: Duration) -> bool {
-        let age = Duration::from_nanos(now_ns().saturating_sub(self.last_reading_ns));
-        self.readings > 0 && age < interval * 3 + Duration::from_secs(2)
+        self.last_whole_ns.is_some_and(|then| {
+            let age = Duration::from_nanos(now_ns().saturating_sub(then));
+            age < interval * 3 + Duration::from_secs(2)
+        })
     }
 
     /// Takes the connections that were closed from the ring, so that it has room.
@@ -76,15 +77,21 @@ impl Host {
     pub(super) fn read(&mut self, kernel: &mut Kernel) -> Reading {
         let mut reading = Reading::default();
         self.drain(kernel);
-        self.read_voice(kernel, &mut reading);
-        self.read_connections(kernel);
-        match kernel.losses() {
-            Ok(losses) => self.ledger.set_kernel(losses),
-            Err(error) => self.fail("ledger", &error),
+        let outcomes = [
+            ("voice", self.read_voice(kernel, &mut reading)),
+            ("tcp", self.read_connections(kernel)),
+            ("ledger", self.read_losses(kernel)),
+        ];
+        let is_whole = outcomes.iter().all(|(_, outcome)| outcome.is_ok());
+        for (stage, outcome) in outcomes {
+            if let Err(error) = outcome {
+                self.fail(stage, &error);
+            }
         }
         self.metrics.ledger(&self.ledger);
-        self.readings += 1;
-        self.last_reading_ns = now_ns();
+        if is_whole {
+            self.last_whole_ns = Some(now_ns());
+        }
         reading
     }
 
@@ -102,12 +109,8 @@ impl Host {
         }
     }
 
-    fn read_voice(&mut self, kernel: &mut Kernel, reading: &mut Reading) {
-        let flows = match kernel.flows() {
-            Ok(flows) => flows,
-            Err(error) => return self.fail("voice", &error),
-        };
-        let interval = self.voice.update(flows, now_ns());
+    fn read_voice(&mut self, kernel: &mut Kernel, reading: &mut Reading) -> io::Result<()> {
+        let interval = self.voice.update(kernel.flows()?, now_ns());
         for flow in &interval.ended {
             if let Err(error) = kernel.remove_flow(&flow.key) {
                 self.fail("voice", &error);
@@ -117,14 +120,11 @@ impl Host {
         self.ledger.add_counted(interval.counts.values().map(|counts| counts.packets).sum());
         reading.began = interval.began.len();
         reading.ended = interval.ended.len();
+        Ok(())
     }
 
-    fn read_connections(&mut self, kernel: &mut Kernel) {
-        let connections = match kernel.connections() {
-            Ok(connections) => connections,
-            Err(error) => return self.fail("tcp", &error),
-        };
-        let interval = self.connections.update(connections, now_ns());
+    fn read_connections(&mut self, kernel: &mut Kernel) -> io::Result<()> {
+        let interval = self.connections.update(kernel.connections()?, now_ns());
         for socket in &interval.done {
             if let Err(error) = kernel.remove_connection(*socket) {
                 self.fail("tcp", &error);
@@ -132,6 +132,12 @@ impl Host {
         }
         self.count(&interval);
         self.metrics.tcp_open(self.connections.open());
+        Ok(())
+    }
+
+    fn read_losses(&mut self, kernel: &Kernel) -> io::Result<()> {
+        self.ledger.set_kernel(kernel.losses()?);
+        Ok(())
     }
 
     fn count(&mut self, interval: &ConnectionInterval) {

@@ -63,7 +63,8 @@ async fn healthz(State(service): State<Service>) -> Response {
     if lock(&service.host).is_alive(service.interval) {
         "ok\n".into_response()
     } else {
-        let text = "the kernel's tables have not been read yet, or not for three intervals\n";
+        let text =
+            "no reading of all the kernel's tables yet, or none for three intervals and 2 s\n";
         (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
     }
 }

@@ -4,8 +4,8 @@
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader},
-    net::{SocketAddr, TcpListener, UdpSocket},
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::{SocketAddr, TcpListener, TcpStream, UdpSocket},
     path::PathBuf,
     process::{Child, Command, Output, Stdio},
     sync::mpsc,
@@ -53,13 +53,15 @@ fn free() -> SocketAddr {
 /// A running observer, ended with this.
 struct Running {
     child: Child,
+    address: SocketAddr,
     lines: mpsc::Receiver<String>,
 }
 
 impl Running {
     fn start(arguments: &[&str]) -> Self {
+        let address = free();
         let mut child = observer()
-            .args(["run", "--interval", "200ms", "--listen", &free().to_string()])
+            .args(["run", "--interval", "200ms", "--listen", &address.to_string()])
             .args(arguments)
             .stderr(Stdio::piped())
             .stdout(Stdio::null())
@@ -70,7 +72,7 @@ impl Running {
         thread::spawn(move || {
             stderr.lines().map_while(Result::ok).try_for_each(|line| send.send(line))
         });
-        let running = Self { child, lines };
+        let running = Self { child, address, lines };
         running.wait_for("observing");
         running
     }
@@ -88,6 +90,16 @@ impl Running {
             said.push(line);
         }
         panic!("it never said {word:?}, but {said:#?}");
+    }
+
+    /// The status line of an answer.
+    fn status(&self, path: &str, host: &str) -> String {
+        let mut stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer.lines().next().unwrap_or_default().to_owned()
     }
 
     fn signal(&self, signal: i32) {
@@ -206,6 +218,35 @@ fn two_observers_share_a_host() {
     assert!(attached().len() >= before.len() + 3);
     drop(second);
     assert_eq!(attached(), before);
+}
+
+#[test]
+fn clients_that_ask_nothing_keep_nobody_out() {
+    let running = Running::start(&[]);
+    let idle: Vec<_> = (0..60).map(|_| TcpStream::connect(running.address).unwrap()).collect();
+    let begun = Instant::now();
+    assert_eq!(running.status("/healthz", "localhost"), "HTTP/1.1 200 OK");
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    for mut client in idle {
+        client.set_read_timeout(Some(Duration::from_secs(15))).unwrap();
+        // Closed, or reset.
+        assert_eq!(client.read(&mut [0]).unwrap_or(0), 0);
+    }
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn the_snapshot_is_for_those_who_ask_by_our_own_name() {
+    let running = Running::start(&[]);
+    let ours = running.address.to_string();
+    for (host, status) in [
+        ("localhost", "HTTP/1.1 200 OK"),
+        (ours.as_str(), "HTTP/1.1 200 OK"),
+        ("example.org", "HTTP/1.1 403 Forbidden"),
+    ] {
+        assert_eq!(running.status("/api/v1/snapshot", host), status, "{host}");
+    }
+    assert_eq!(running.status("/metrics", "example.org"), "HTTP/1.1 200 OK");
 }
 
 #[test]

@@ -8,6 +8,7 @@ use crate::{
         snapshot::{Ledger as LedgerLines, Snapshot, Tcp, Voice},
     },
     ledger::Ledger,
+    model::{Connection, Losses, VoiceFlow},
     source::ebpf::read::Kernel,
     track::{
         connections::{ConnectionInterval, ConnectionTracker},
@@ -27,8 +28,18 @@ pub(super) struct Host {
     connections: ConnectionTracker,
     ledger: Ledger,
     metrics: Metrics,
+    readings: u64,
     /// The last reading of which nothing failed.
     last_whole_ns: Option<u64>,
+}
+
+/// A copy of what was read: to make it takes far less time than to put it into words,
+/// which need not keep the host from its next reading.
+pub(super) struct Moment {
+    flows: Vec<VoiceFlow>,
+    open: Vec<Connection>,
+    losses: Losses,
+    completeness: f64,
 }
 
 /// What one reading found, for the log.
@@ -45,6 +56,7 @@ impl Host {
             connections: ConnectionTracker::new(config.connection_idle_timeout),
             ledger: Ledger::default(),
             metrics: Metrics::new()?,
+            readings: 0,
             last_whole_ns: None,
         })
     }
@@ -89,24 +101,31 @@ impl Host {
             }
         }
         self.metrics.ledger(&self.ledger);
+        self.readings += 1;
         if is_whole {
             self.last_whole_ns = Some(now_ns());
         }
         reading
     }
 
+    /// Number of the last reading.
+    pub(super) const fn readings(&self) -> u64 {
+        self.readings
+    }
+
+    /// What there is at this moment, as it was read.
+    pub(super) fn moment(&self) -> Moment {
+        Moment {
+            flows: self.voice.flows().copied().collect(),
+            open: self.connections.open().copied().collect(),
+            losses: self.ledger.losses(),
+            completeness: self.ledger.completeness(),
+        }
+    }
+
     /// What there is at this moment.
     pub(super) fn snapshot(&self) -> Snapshot {
-        let mut flows: Vec<_> = self.voice.flows().collect();
-        flows.sort_by_key(|flow| (flow.stream.first_ns, flow.key.ssrc, flow.key.direction));
-        let mut open: Vec<_> = self.connections.open().collect();
-        open.sort_by_key(|connection| (connection.established_ns, connection.socket));
-        Snapshot {
-            voice: flows.into_iter().map(|flow| Voice::new(flow, true)).collect(),
-            websockets: Vec::new(),
-            tcp: open.into_iter().map(Tcp::from).collect(),
-            ledger: LedgerLines::new(&self.ledger.losses(), self.ledger.completeness()),
-        }
+        self.moment().snapshot()
     }
 
     fn read_voice(&mut self, kernel: &mut Kernel, reading: &mut Reading) -> io::Result<()> {
@@ -149,6 +168,20 @@ impl Host {
     fn fail(&mut self, stage: &'static str, error: &io::Error) {
         tracing::warn!(stage, %error, "a table of the kernel could not be read");
         self.ledger.add(stage, "read_failed", 1);
+    }
+}
+
+impl Moment {
+    /// It as the exports have it.
+    pub(super) fn snapshot(mut self) -> Snapshot {
+        self.flows.sort_by_key(|flow| (flow.stream.first_ns, flow.key.ssrc, flow.key.direction));
+        self.open.sort_by_key(|connection| (connection.established_ns, connection.socket));
+        Snapshot {
+            voice: self.flows.iter().map(|flow| Voice::new(flow, true)).collect(),
+            websockets: Vec::new(),
+            tcp: self.open.iter().map(Tcp::from).collect(),
+            ledger: LedgerLines::new(&self.losses, self.completeness),
+        }
     }
 }
 

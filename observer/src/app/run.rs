@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    net::SocketAddr,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -43,9 +44,9 @@ async fn observe(config: &Config, demo: bool, diagnostics: bool) -> Result<(), F
     let listener = bind(config).await?;
     let mut kernel = Kernel::start(&config.options(diagnostics))?;
     let host = Arc::new(Mutex::new(Host::new(config).map_err(Failure::cannot_run)?));
-    announce(config, &kernel, &host);
-    let service = http::router(Arc::clone(&host), config.listen, config.interval);
-    let server = tokio::spawn(async move { axum::serve(listener, service).await });
+    let listen = listener.local_addr().context("cannot tell where it listens")?;
+    announce(listen, &kernel, &host);
+    let server = tokio::spawn(http::serve(listener, Arc::clone(&host), config.interval));
     let demo = demo.then(Demo::start).transpose().context("cannot start the demo")?;
     let stop = Arc::new(AtomicBool::new(false));
     let view = demo.is_some().then(|| top::show_shared(&host, config.interval, &stop)).flatten();
@@ -76,7 +77,7 @@ async fn bind(config: &Config) -> Result<TcpListener, Failure> {
 }
 
 /// The start-up log: what is up, and what is missing because of what is not.
-fn announce(config: &Config, kernel: &Kernel, host: &Shared) {
+fn announce(listen: SocketAddr, kernel: &Kernel, host: &Shared) {
     let host = host.lock().unwrap_or_else(PoisonError::into_inner);
     for state in kernel.probes() {
         host.metrics().probe(state.probe.name, state.failure.is_none());
@@ -88,9 +89,7 @@ fn announce(config: &Config, kernel: &Kernel, host: &Shared) {
     tracing::info!(
         cgroup = %kernel.cgroup().display(),
         probes = kernel.probes().iter().filter(|state| state.failure.is_none()).count(),
-        "observing; http://{}/metrics, http://{}/api/v1/snapshot, `observer top`",
-        config.listen,
-        config.listen
+        "observing; http://{listen}/metrics, http://{listen}/api/v1/snapshot, `observer top`"
     );
 }
 

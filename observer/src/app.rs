@@ -22,9 +22,12 @@ mod run;
 
 mod top;
 
-use std::{io, process::ExitCode};
+use std::{
+    io::{self, Write as _},
+    process::ExitCode,
+};
 
-use clap::{CommandFactory as _, Parser as _};
+use clap::CommandFactory as _;
 
 use cli::{Cli, Command};
 use failure::Failure;
@@ -32,13 +35,19 @@ use failure::Failure;
 /// Runs the command line of this process.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match cli::parse() {
         Ok(cli) => cli,
-        Err(error) => {
-            let code = error.exit_code();
+        Err(error) if error.use_stderr() => {
             // Nothing is left to say it to when the terminal is gone.
             let _printed = error.print();
-            return ExitCode::from(u8::try_from(code).unwrap_or(2));
+            return ExitCode::from(2);
+        }
+        Err(text) => {
+            let printed = text.print().and_then(|()| io::stdout().flush());
+            return printed.map_or_else(
+                |error| Failure::from(anyhow::Error::from(error)).report(),
+                |()| ExitCode::SUCCESS,
+            );
         }
     };
     match dispatch(cli) {

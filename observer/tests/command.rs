@@ -130,6 +130,37 @@ fn a_missing_file_is_named() {
 }
 
 #[test]
+fn a_file_without_end_is_not_read() {
+    assert_says(&run(&["--config", "/dev/zero", "config"]), 2, &["/dev/zero", "1 MiB"]);
+}
+
+#[test]
+fn a_variable_that_is_set_to_nothing_is_not_set() {
+    let mut command = observer();
+    for key in ["LISTEN", "ALLOW_REMOTE", "INTERVAL", "MAX_FLOWS", "CONFIG", "LOG"] {
+        command.env(format!("OBSERVER_{key}"), "");
+    }
+    let output = command.arg("config").output().unwrap();
+    assert_eq!(output.stdout, run(&["config"]).stdout);
+    assert!(output.status.success());
+}
+
+#[test]
+fn a_flag_does_not_take_the_command_for_its_value() {
+    let output = run(&["--allow-remote", "config"]);
+    assert!(String::from_utf8_lossy(&output.stdout).contains("allow_remote: true"), "{output:?}");
+}
+
+#[test]
+fn what_cannot_be_printed_is_said() {
+    for argument in ["--help", "--version", "config"] {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let output = observer().arg(argument).stdout(full).output().unwrap();
+        assert_says(&output, 1, &["No space left"]);
+    }
+}
+
+#[test]
 fn what_is_no_capture_is_said_to_be_none() {
     for (name, bytes, word) in [
         ("text", b"hello, this is no capture at all".as_slice(), "pcap"),

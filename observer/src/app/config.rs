@@ -1,22 +1,27 @@
 //! The configuration: the command line, then the environment, then the file.
 
 use std::{
-    fs, io,
+    fs::File,
+    io::{self, Read as _},
     net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use clap::Args;
+use humantime::format_duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use thiserror::Error;
+use serde_saphyr::{Error, MessageFormatter as _, UserMessageFormatter};
 
 use super::failure::{Failure, print as print_text};
 use crate::source::ebpf::load::{Limits, Options};
 
 /// Read when no other file is named, and only if it is there.
 const DEFAULT_FILE: &str = "/etc/observer/observer.yaml";
+
+/// What a configuration file may have, in bytes; every key takes a few hundred.
+const FILE_LIMIT: u64 = 1 << 20;
 
 /// Ring buffer, in bytes: about 9,000 closed connections.
 const RING_BYTES: u32 = 1 << 20;
@@ -30,7 +35,7 @@ pub(super) struct Settings {
     #[arg(long, global = true, env = "OBSERVER_LISTEN", value_name = "IP:PORT")]
     listen: Option<SocketAddr>,
     /// Allow `listen` to be an address that other hosts can reach [default: false]
-    #[arg(long, global = true, env = "OBSERVER_ALLOW_REMOTE", num_args = 0..=1, default_missing_value = "true")]
+    #[arg(long, global = true, env = "OBSERVER_ALLOW_REMOTE", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     allow_remote: Option<bool>,
     /// How often the kernel's tables are read [default: 1s]
     #[arg(long, global = true, env = "OBSERVER_INTERVAL", value_name = "TIME", value_parser = humantime::parse_duration)]
@@ -83,10 +88,12 @@ pub(super) struct Config {
 }
 
 /// What is wrong with a configuration.
-#[derive(Debug, Error)]
+#[derive(Debug, thiserror::Error)]
 enum ConfigError {
-    #[error("cannot read {path}: {source}")]
+    #[error("cannot read {path}")]
     Read { path: PathBuf, source: io::Error },
+    #[error("{0} is larger than 1 MiB, and no configuration is")]
+    Large(PathBuf),
     #[error(
         "{path}, line {line}: there is no key `{key}`{nearest}; `observer config` prints every key"
     )]
@@ -97,20 +104,26 @@ enum ConfigError {
         "`listen: {0}` can be reached from other hosts, and what is served names addresses: set `allow_remote: true` as well, or listen on 127.0.0.1"
     )]
     Remote(SocketAddr),
-    #[error("`interval: {0:?}` is not between 100ms and 1h")]
+    #[error("`interval: {}` is not between 100ms and 1h", format_duration(*.0))]
     Interval(Duration),
+    #[error(
+        "`{key}: {}` is shorter than two readings, which are {} apart: what is silent between them would have ended", format_duration(*.idle), format_duration(*.interval)
+    )]
+    Idle { key: &'static str, idle: Duration, interval: Duration },
 }
 
 /// The settings of `cli` over those of the file over the defaults.
 pub(super) fn load(file: Option<&Path>, cli: Settings) -> Result<Config, Failure> {
     let settings = match file {
-        Some(path) => read(path).map_err(Failure::cannot_run)?,
-        None if Path::new(DEFAULT_FILE).exists() => {
-            read(Path::new(DEFAULT_FILE)).map_err(Failure::cannot_run)?
-        }
-        None => Settings::default(),
+        Some(path) => read(path),
+        None => match read(Path::new(DEFAULT_FILE)) {
+            Err(ConfigError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                Ok(Settings::default())
+            }
+            outcome => outcome,
+        },
     };
-    effective(cli, settings).map_err(Failure::cannot_run)
+    settings.and_then(|settings| effective(cli, settings)).map_err(Failure::cannot_run)
 }
 
 /// Prints the configuration in force, or its schema.
@@ -166,20 +179,33 @@ fn effective(cli: Settings, file: Settings) -> Result<Config, ConfigError> {
     if !(Duration::from_millis(100)..=Duration::from_secs(3_600)).contains(&config.interval) {
         return Err(ConfigError::Interval(config.interval));
     }
+    let interval = config.interval;
+    for (key, idle) in [
+        ("flow_idle_timeout", config.flow_idle_timeout),
+        ("connection_idle_timeout", config.connection_idle_timeout),
+    ] {
+        if idle < 2 * interval {
+            return Err(ConfigError::Idle { key, idle, interval });
+        }
+    }
     Ok(config)
 }
 
 fn read(path: &Path) -> Result<Settings, ConfigError> {
-    let text = fs::read_to_string(path)
+    let mut text = String::new();
+    File::open(path)
+        .and_then(|file| file.take(FILE_LIMIT + 1).read_to_string(&mut text))
         .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+    if text.len() as u64 > FILE_LIMIT {
+        return Err(ConfigError::Large(path.to_owned()));
+    }
     parse(path, &text)
 }
 
 fn parse(path: &Path, text: &str) -> Result<Settings, ConfigError> {
-    if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
-        return Ok(Settings::default());
-    }
-    let settings: Settings = serde_saphyr::from_str(text).map_err(|error| explain(path, &error))?;
+    let settings: Option<Settings> =
+        serde_saphyr::from_str(text).map_err(|error| explain(path, text, &error))?;
+    let settings = settings.unwrap_or_default();
     for (key, value) in [
         ("max_flows", settings.max_flows),
         ("max_candidates", settings.max_candidates),
@@ -197,17 +223,28 @@ fn parse(path: &Path, text: &str) -> Result<Settings, ConfigError> {
     Ok(settings)
 }
 
-fn explain(path: &Path, error: &serde_saphyr::Error) -> ConfigError {
+fn explain(path: &Path, text: &str, error: &Error) -> ConfigError {
     let error = error.without_snippet();
     let line = error.location().map_or(1, |location| location.line());
     let path = path.to_owned();
     match error {
-        serde_saphyr::Error::SerdeUnknownField { field, expected, .. } => {
+        Error::SerdeUnknownField { field, expected, .. } => {
             let nearest = nearest(field, expected)
                 .map_or_else(String::new, |key| format!("; the nearest is `{key}`"));
             ConfigError::UnknownKey { path, line, key: field.clone(), nearest }
         }
-        other => ConfigError::Value { path, line, message: other.to_string() },
+        other => {
+            let what = match other {
+                Error::InvalidScalar { ty: "u32", .. } => "no whole number".into(),
+                Error::Unexpected { expected: "string scalar", .. } => "no single value".into(),
+                Error::Unexpected { expected: "mapping start", .. } => "no `key: value`".into(),
+                Error::MultipleDocuments { .. } => "a second document; one is read".into(),
+                other => UserMessageFormatter.format_message(other),
+            };
+            let index = usize::try_from(line).unwrap_or(1).saturating_sub(1);
+            let quoted = text.lines().nth(index).unwrap_or_default().trim();
+            ConfigError::Value { path, line, message: format!("`{quoted}`: {what}") }
+        }
     }
 }
 

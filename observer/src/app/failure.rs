@@ -38,8 +38,9 @@ impl Failure {
             if error.chain().any(is_pipe) {
                 return ExitCode::SUCCESS; // the reader has seen enough
             }
+            let text = sentence(error.chain());
             // Nothing is left to say it to when the terminal is gone.
-            let _printed = writeln!(io::stderr(), "observer: {error:#}");
+            let _printed = writeln!(io::stderr(), "observer: {text}");
         }
         ExitCode::from(code)
     }
@@ -55,6 +56,21 @@ impl From<LoadError> for Failure {
     fn from(error: LoadError) -> Self {
         Self::cannot_run(error)
     }
+}
+
+/// An error and its causes; some errors repeat their cause, which is said once.
+pub(super) fn sentence<'a>(
+    causes: impl Iterator<Item = &'a (dyn std::error::Error + 'static)>,
+) -> String {
+    causes.map(ToString::to_string).fold(String::new(), |text, cause| {
+        if text.is_empty() {
+            cause
+        } else if text.contains(&cause) {
+            text
+        } else {
+            format!("{text}: {cause}")
+        }
+    })
 }
 
 /// Prints to standard output.

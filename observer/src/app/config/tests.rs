@@ -37,6 +37,44 @@ fn a_wrong_value_is_named_with_its_line() {
 }
 
 #[test]
+fn messages_are_for_those_who_write_the_file() {
+    for text in [
+        "interval: 1s\ninterval: 2s\n",
+        "interval: 1s\n---\ninterval: 2s\n",
+        "interval: [1s\n",
+        "- interval\n",
+        "interval:\n\t- 1\n",
+        "listen: nowhere\n",
+        "max_flows: many\n",
+        "allow_remote: perhaps\n",
+        "interval: soon\n",
+        "log: *nothing\n",
+        "just words\n",
+    ] {
+        let said = message(text);
+        println!("{said}");
+        for internal in ["Policy", "from_str", "serde", "struct", "Settings", "::", "u32"] {
+            assert!(!said.contains(internal), "{internal}: {said}");
+        }
+        assert_eq!(said.matches("line ").count(), 1, "{said}");
+    }
+}
+
+#[test]
+fn what_is_idle_is_so_for_two_readings() {
+    for text in [
+        "flow_idle_timeout: 0s\n",
+        "interval: 10s\nflow_idle_timeout: 19s\n",
+        "connection_idle_timeout: 1s\n",
+    ] {
+        let said = message(text);
+        assert!(said.contains("idle_timeout") && said.contains("two readings"), "{said}");
+    }
+    let settings = parse_text("interval: 10s\nflow_idle_timeout: 20s\n").unwrap();
+    assert!(effective(Settings::default(), settings).is_ok());
+}
+
+#[test]
 fn other_hosts_are_kept_out_unless_let_in() {
     assert!(message("listen: 0.0.0.0:9464\n").contains("allow_remote"));
     assert!(message("listen: '[::]:9464'\n").contains("allow_remote"));
@@ -56,8 +94,9 @@ fn the_command_line_wins_over_the_file_and_the_file_over_the_default() {
 
 #[test]
 fn an_empty_file_is_a_configuration() {
-    for text in ["", "\n# nothing\n"] {
-        assert!(parse_text(text).is_ok());
+    for text in ["", "\n# nothing\n", "---\n", "# a\n---\n# b\n", "--- # c\n...\n", "\u{feff}"] {
+        let config = effective(Settings::default(), parse_text(text).unwrap()).unwrap();
+        assert_eq!(config.max_flows, 65_536, "{text:?}");
     }
 }
 

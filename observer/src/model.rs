@@ -7,7 +7,7 @@ mod loss;
 
 pub use address::socket_address;
 pub use connection::{CloseReason, Connection, Role};
-pub use flow::{Direction, VoiceFlow, VoiceKey};
+pub use flow::{Direction, VoiceFlow, VoiceKey, codec, media};
 pub use loss::Losses;
 
 /// The kernel's number of a socket (`SO_COOKIE`): the same for its whole life and in

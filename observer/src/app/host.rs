@@ -22,6 +22,14 @@ use super::config::Config;
 /// bytes each.
 const BATCH: usize = 1_024;
 
+/// What can be lost on this side of the kernel.
+const OWN_LOSSES: [(&str, &str); 4] = [
+    ("voice", "read_failed"),
+    ("tcp", "read_failed"),
+    ("ledger", "read_failed"),
+    ("tcp", "end_unseen"),
+];
+
 /// Everything between the kernel and the exports.
 pub(super) struct Host {
     voice: VoiceTracker,
@@ -51,11 +59,17 @@ pub(super) struct Reading {
 
 impl Host {
     pub(super) fn new(config: &Config) -> Result<Self, prometheus::Error> {
+        let metrics = Metrics::new()?;
+        let mut ledger = Ledger::default();
+        for (stage, reason) in OWN_LOSSES {
+            ledger.add(stage, reason, 0);
+        }
+        metrics.ledger(&ledger);
         Ok(Self {
             voice: VoiceTracker::new(config.flow_idle_timeout),
             connections: ConnectionTracker::new(config.connection_idle_timeout),
-            ledger: Ledger::default(),
-            metrics: Metrics::new()?,
+            ledger,
+            metrics,
             readings: 0,
             last_whole_ns: None,
         })
@@ -135,7 +149,8 @@ impl Host {
                 self.fail("voice", &error);
             }
         }
-        self.metrics.voice(&interval, self.voice.flows());
+        self.metrics.voice(&interval);
+        self.metrics.voice_flows(self.voice.flows());
         self.ledger.add_counted(interval.counts.values().map(|counts| counts.packets).sum());
         reading.began = interval.began.len();
         reading.ended = interval.ended.len();

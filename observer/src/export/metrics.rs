@@ -2,6 +2,8 @@
 //! names by the specification's translation: dots become underscores, the unit is
 //! spelled out, counters end in `_total`.
 
+use std::{collections::BTreeMap, iter, ops::RangeInclusive};
+
 use prometheus::{
     Encoder as _, Gauge, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry,
     TextEncoder,
@@ -9,25 +11,49 @@ use prometheus::{
 
 use crate::{
     ledger::Ledger,
-    model::{Connection, Direction, Role, VoiceFlow},
-    track::{connections::ConnectionInterval, voice::VoiceInterval},
+    model::{CloseReason, Connection, Direction, Role, VoiceFlow, codec, media},
+    track::{
+        connections::{ConnectionInterval, Outcome},
+        voice::VoiceInterval,
+    },
 };
 
-/// Boundaries of durations on a network, in s: from 10 µs on loopback to 10 s.
+/// Boundaries of durations on a network, in s, chosen to be even on a logarithmic scale
+/// from 10 µs, as on loopback, to 10 s. Among them are 150 and 400 ms, up to which
+/// ITU-T G.114 finds a one-way delay good and bearable.
 const LATENCY: &[f64] = &[
     0.000_01, 0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.02,
     0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5, 5.0, 10.0,
 ];
 
-/// Boundaries of jitter, in s. 5 and 30 ms are what operators alert on.
+/// Boundaries of jitter, in s, chosen likewise. Among them is 50 ms, the bound of delay
+/// variation in classes 0 and 1 of ITU-T Y.1541.
 const JITTER: &[f64] = &[
     0.000_1, 0.000_25, 0.000_5, 0.001, 0.002, 0.003, 0.005, 0.007_5, 0.01, 0.015, 0.02, 0.03, 0.05,
     0.1, 0.2, 0.5,
 ];
 
-/// Boundaries of shares. 5 and 10 % are what operators alert on.
+/// Boundaries of shares, chosen likewise. Among them are 0.1 %, the bound of loss in
+/// classes 0 to 4 of ITU-T Y.1541, and 3 %, that of a conversation in ITU-T G.1010.
 const RATIO: &[f64] =
     &[0.0, 0.001, 0.002_5, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.3, 0.5, 1.0];
+
+const DIRECTIONS: [Direction; 2] = [Direction::Receive, Direction::Transmit];
+/// All that seven bits can say (RFC 3550 section 5.1).
+const PAYLOAD_TYPES: RangeInclusive<u8> = 0..=127;
+const MEDIA: [&str; 3] = ["audio", "video", "unknown"];
+const ROLES: [Role; 3] = [Role::Client, Role::Server, Role::Unknown];
+const OUTCOMES: [Outcome; 3] = [Outcome::Success, Outcome::Refused, Outcome::Timeout];
+/// How an established connection ends.
+const ENDS: [CloseReason; 5] = [
+    CloseReason::FinSent,
+    CloseReason::FinReceived,
+    CloseReason::ResetReceived,
+    CloseReason::ResetSent,
+    CloseReason::Timeout,
+];
+/// How an attempt to connect ends otherwise.
+const FAILURES: [CloseReason; 2] = [CloseReason::Refused, CloseReason::ConnectTimeout];
 
 /// Every instrument, and the registry that exposes them.
 #[derive(Clone, Debug)]
@@ -62,10 +88,10 @@ impl Metrics {
         let direction: &[&str] = &["network_io_direction"];
         let voice: &[&str] = &["network_io_direction", "voice_media"];
         let make = Maker { registry: Registry::new() };
-        Ok(Self {
+        let metrics = Self {
             voice_flows: make.gauge(
                 "observer_voice_flows",
-                "Voice flows that are not silent",
+                "Voice flows with a packet within flow_idle_timeout",
                 &["network_io_direction", "voice_codec", "voice_media"],
             )?,
             voice_packets: make.counter(
@@ -154,11 +180,48 @@ impl Metrics {
             )?)?,
             probe_up: make.gauge("observer_probe_up", "1 where a probe is attached", &["probe"])?,
             registry: make.registry,
-        })
+        };
+        metrics.begin();
+        Ok(metrics)
     }
 
-    /// Takes in what happened to voice flows, and the flows that there are.
-    pub fn voice<'a>(&self, interval: &VoiceInterval, flows: impl Iterator<Item = &'a VoiceFlow>) {
+    /// Makes every series that may come, so that its first event is an increase.
+    fn begin(&self) {
+        for direction in DIRECTIONS.map(Direction::as_str) {
+            for media in MEDIA {
+                for counter in [
+                    &self.voice_packets,
+                    &self.voice_lost,
+                    &self.voice_duplicates,
+                    &self.voice_reordered,
+                ] {
+                    counter.with_label_values(&[direction, media]);
+                }
+            }
+            self.voice_io.with_label_values(&[direction]);
+            self.voice_jitter.with_label_values(&[direction]);
+            self.voice_loss_ratio.with_label_values(&[direction]);
+            self.tcp_io.with_label_values(&[direction]);
+        }
+        for outcome in OUTCOMES {
+            self.tcp_connect.with_label_values(&[outcome.as_str()]);
+        }
+        self.tcp_accept.with_label_values(&[Outcome::Success.as_str()]);
+        self.tcp_rtt.with_label_values::<&str>(&[]);
+        self.tcp_retransmissions.with_label_values::<&str>(&[]);
+        for role in ROLES {
+            let failures: &[CloseReason] = if role == Role::Client { &FAILURES } else { &[] };
+            for reason in ENDS.iter().chain(failures) {
+                self.tcp_closes.with_label_values(&[role.as_str(), reason.as_str()]);
+            }
+        }
+        self.completeness.set(1.0);
+        self.voice_flows(iter::empty());
+        self.tcp_open(iter::empty());
+    }
+
+    /// Takes in what happened to voice flows.
+    pub fn voice(&self, interval: &VoiceInterval) {
         for ((direction, media), counts) in &interval.counts {
             let labels = [direction.as_str(), media];
             self.voice_packets.with_label_values(&labels).inc_by(counts.packets);
@@ -172,10 +235,22 @@ impl Metrics {
             self.voice_jitter.with_label_values(&labels).observe(point.jitter.as_secs_f64());
             self.voice_loss_ratio.with_label_values(&labels).observe(point.loss_ratio);
         }
-        self.voice_flows.reset();
+    }
+
+    /// Takes in the voice flows that there are.
+    pub fn voice_flows<'a>(&self, flows: impl Iterator<Item = &'a VoiceFlow>) {
+        let labels = |direction: Direction, payload_type| {
+            [direction.as_str(), codec(payload_type), media(payload_type)]
+        };
+        let mut counts: BTreeMap<_, _> = DIRECTIONS
+            .into_iter()
+            .flat_map(|direction| PAYLOAD_TYPES.map(move |one| (labels(direction, one), 0)))
+            .collect();
         for flow in flows {
-            let labels = [flow.key.direction.as_str(), flow.codec(), flow.media()];
-            self.voice_flows.with_label_values(&labels).inc();
+            *counts.entry(labels(flow.key.direction, flow.stream.payload_type)).or_default() += 1;
+        }
+        for (labels, count) in counts {
+            self.voice_flows.with_label_values(&labels).set(count);
         }
     }
 
@@ -204,9 +279,12 @@ impl Metrics {
 
     /// Takes in the connections that carry data.
     pub fn tcp_open<'a>(&self, open: impl Iterator<Item = &'a Connection>) {
-        self.tcp_connections.reset();
+        let mut counts = BTreeMap::from(ROLES.map(|role| (role, 0)));
         for connection in open {
-            self.tcp_connections.with_label_values(&[connection.role.as_str()]).inc();
+            *counts.entry(connection.role).or_default() += 1;
+        }
+        for (role, count) in counts {
+            self.tcp_connections.with_label_values(&[role.as_str()]).set(count);
         }
     }
 
@@ -275,5 +353,58 @@ impl Maker {
     ) -> Result<HistogramVec, prometheus::Error> {
         let opts = HistogramOpts::new(name, help).buckets(buckets.to_vec());
         self.register(HistogramVec::new(opts, labels)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use observer_common::rtp::{Header, flow::Flow};
+
+    use super::*;
+    use crate::model::{SocketCookie, VoiceKey};
+
+    fn flow(payload_type: u8) -> VoiceFlow {
+        let header = Header { payload_type, marker: false, sequence: 0, timestamp: 0, ssrc: 1 };
+        VoiceFlow {
+            key: VoiceKey {
+                socket: SocketCookie(1),
+                peer: "10.0.0.2:4000".parse().unwrap(),
+                ssrc: 1,
+                direction: Direction::Receive,
+            },
+            local: "10.0.0.1:4000".parse().unwrap(),
+            stream: Flow::new(&header, 172, 1),
+        }
+    }
+
+    #[test]
+    fn series_are_there_before_their_first_event() {
+        let text = Metrics::new().unwrap().text().unwrap();
+        for series in [
+            "observer_tcp_connect_duration_seconds_count{outcome=\"refused\"} 0",
+            "observer_tcp_closes_total{reason=\"connect_timeout\",tcp_role=\"client\"} 0",
+            "observer_tcp_connections{tcp_role=\"server\"} 0",
+            "observer_tcp_retransmissions_total 0",
+            "observer_voice_lost_packets_total{network_io_direction=\"receive\",voice_media=\"unknown\"} 0",
+            "observer_completeness_ratio 1",
+        ] {
+            assert!(text.lines().any(|line| line == series), "no {series} in {text}");
+        }
+        assert!(!text.contains("reason=\"refused\",tcp_role=\"server\""));
+    }
+
+    #[test]
+    fn a_gauge_goes_to_zero_and_no_series_comes_or_goes() {
+        let metrics = Metrics::new().unwrap();
+        let series = |text: &str| text.lines().count();
+        let before = metrics.text().unwrap();
+        let pcma = "{network_io_direction=\"receive\",voice_codec=\"pcma\",voice_media=\"audio\"}";
+        for flows in [vec![flow(8), flow(8), flow(111)], Vec::new()] {
+            metrics.voice_flows(flows.iter());
+            let text = metrics.text().unwrap();
+            let count = flows.len().saturating_sub(1);
+            assert!(text.contains(&format!("observer_voice_flows{pcma} {count}\n")), "{text}");
+            assert_eq!(series(&text), series(&before));
+        }
     }
 }

@@ -87,21 +87,16 @@ impl VoiceFlow {
         }
     }
 
-    /// The value of `voice.media`; dynamic payload types are named by signalling that
-    /// nobody shows us, so theirs is `unknown`.
+    /// The value of `voice.media`.
     #[must_use]
-    pub fn media(&self) -> &'static str {
-        match rtp::is_static_video(self.main_payload_type) {
-            Some(true) => "video",
-            Some(false) => "audio",
-            None => "unknown",
-        }
+    pub const fn media(&self) -> &'static str {
+        media(self.main_payload_type)
     }
 
-    /// The value of `voice.codec`, by the same rule.
+    /// The value of `voice.codec`.
     #[must_use]
-    pub fn codec(&self) -> &'static str {
-        rtp::static_codec(self.main_payload_type).unwrap_or("unknown")
+    pub const fn codec(&self) -> &'static str {
+        codec(self.main_payload_type)
     }
 }
 
@@ -114,5 +109,25 @@ const fn telling(payload_type: u8) -> u8 {
         1
     } else {
         2
+    }
+}
+
+/// The value of `voice.media` for a payload type; dynamic ones are named by signalling
+/// that nobody shows us, so theirs is `unknown`.
+#[must_use]
+pub const fn media(payload_type: u8) -> &'static str {
+    match rtp::is_static_video(payload_type) {
+        Some(true) => "video",
+        Some(false) => "audio",
+        None => "unknown",
+    }
+}
+
+/// The value of `voice.codec` for a payload type, by the same rule.
+#[must_use]
+pub const fn codec(payload_type: u8) -> &'static str {
+    match rtp::static_codec(payload_type) {
+        Some(codec) => codec,
+        None => "unknown",
     }
 }

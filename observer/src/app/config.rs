@@ -54,12 +54,13 @@ pub(super) struct Settings {
     /// TCP connections that are followed at once [default: 65536]
     #[arg(long, global = true, env = "OBSERVER_MAX_CONNECTIONS", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4_194_304))]
     max_connections: Option<u32>,
-    /// Silence after which a voice flow has ended [default: 1m]
+    /// Silence after which a voice flow has ended [default: 1m, or two intervals]
     #[arg(long, global = true, env = "OBSERVER_FLOW_IDLE_TIMEOUT", value_name = "TIME", value_parser = humantime::parse_duration)]
     #[serde(with = "humantime_serde")]
     #[schemars(with = "Option<String>")]
     flow_idle_timeout: Option<Duration>,
-    /// Silence after which a connection older than the observer is dropped [default: 15m]
+    /// Silence after which a connection older than the observer is dropped [default: 15m, or two
+    /// intervals]
     #[arg(long, global = true, env = "OBSERVER_CONNECTION_IDLE_TIMEOUT", value_name = "TIME", value_parser = humantime::parse_duration)]
     #[serde(with = "humantime_serde")]
     #[schemars(with = "Option<String>")]
@@ -155,10 +156,12 @@ impl Config {
 }
 
 fn effective(cli: Settings, file: Settings) -> Result<Config, ConfigError> {
+    let interval = cli.interval.or(file.interval).unwrap_or(Duration::from_secs(1));
+    let shortest_idle = interval.saturating_mul(2);
     let config = Config {
         listen: cli.listen.or(file.listen).unwrap_or_else(|| ([127, 0, 0, 1], 9464).into()),
         allow_remote: cli.allow_remote.or(file.allow_remote).unwrap_or(false),
-        interval: cli.interval.or(file.interval).unwrap_or(Duration::from_secs(1)),
+        interval,
         cgroup_root: cli.cgroup_root.or(file.cgroup_root),
         max_flows: cli.max_flows.or(file.max_flows).unwrap_or(65_536),
         max_candidates: cli.max_candidates.or(file.max_candidates).unwrap_or(16_384),
@@ -166,25 +169,24 @@ fn effective(cli: Settings, file: Settings) -> Result<Config, ConfigError> {
         flow_idle_timeout: cli
             .flow_idle_timeout
             .or(file.flow_idle_timeout)
-            .unwrap_or(Duration::from_secs(60)),
+            .unwrap_or(shortest_idle.max(Duration::from_secs(60))),
         connection_idle_timeout: cli
             .connection_idle_timeout
             .or(file.connection_idle_timeout)
-            .unwrap_or(Duration::from_secs(900)),
+            .unwrap_or(shortest_idle.max(Duration::from_secs(900))),
         log: cli.log.or(file.log),
     };
     if !config.listen.ip().to_canonical().is_loopback() && !config.allow_remote {
         return Err(ConfigError::Remote(config.listen));
     }
-    if !(Duration::from_millis(100)..=Duration::from_secs(3_600)).contains(&config.interval) {
-        return Err(ConfigError::Interval(config.interval));
+    if !(Duration::from_millis(100)..=Duration::from_secs(3_600)).contains(&interval) {
+        return Err(ConfigError::Interval(interval));
     }
-    let interval = config.interval;
     for (key, idle) in [
         ("flow_idle_timeout", config.flow_idle_timeout),
         ("connection_idle_timeout", config.connection_idle_timeout),
     ] {
-        if idle < 2 * interval {
+        if idle < shortest_idle {
             return Err(ConfigError::Idle { key, idle, interval });
         }
     }

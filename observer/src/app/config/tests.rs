@@ -72,6 +72,8 @@ fn what_is_idle_is_so_for_two_readings() {
     }
     let settings = parse_text("interval: 10s\nflow_idle_timeout: 20s\n").unwrap();
     assert!(effective(Settings::default(), settings).is_ok());
+    let hourly = effective(Settings::default(), parse_text("interval: 1h\n").unwrap()).unwrap();
+    assert_eq!(hourly.connection_idle_timeout, Duration::from_secs(7_200));
 }
 
 #[test]

@@ -213,6 +213,19 @@ fn without_privileges_it_says_which_are_missing() {
 }
 
 #[test]
+fn check_knows_a_user_namespace() {
+    let output = Command::new("unshare")
+        .args(["--user", "--map-root-user", env!("CARGO_BIN_EXE_observer"), "check"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8_lossy(&output.stdout);
+    for words in ["os error 1", "user namespace", "/proc/self/uid_map", "as root"] {
+        assert!(said.contains(words), "no {words:?} in {said}");
+    }
+}
+
+#[test]
 fn help_teaches_and_usage_errors_end_with_2() {
     let help = run(&["--help"]);
     assert!(help.status.success());

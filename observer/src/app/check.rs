@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{
     cli::Format,
     config::Config,
-    failure::{Failure, print},
+    failure::{Failure, print, sentence},
 };
 use crate::source::ebpf::{load::LoadError, read::Kernel};
 
@@ -95,6 +95,35 @@ fn of_kernel(kernel: &mut Kernel) -> Report {
     }
 }
 
+/// What the kernel said, down to its error number, and what that means here.
+fn reason(error: &LoadError) -> String {
+    let said = match error {
+        LoadError::Object(cause) => {
+            format!("the kernel refused the eBPF object: {}", chain(cause))
+        }
+        LoadError::NoProbe(first) => format!("no program attached; the first said: {first}"),
+        other => return chain(other),
+    };
+    let is_host = std::fs::read_to_string("/proc/self/uid_map").map_or(true, |map| is_host(&map));
+    if is_host {
+        return said;
+    }
+    format!(
+        "{said}\nThis process is in a user namespace (/proc/self/uid_map does not map every \
+         user to itself), and eBPF wants the capabilities of the host's. Run it there, outside \
+         of `unshare --user` and rootless containers, as root"
+    )
+}
+
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    sentence(std::iter::successors(Some(error), |error| error.source()))
+}
+
+/// Whether a map of users is that of the first user namespace (`user_namespaces(7)`).
+fn is_host(map: &str) -> bool {
+    map.split_whitespace().eq(["0", "0", "4294967295"])
+}
+
 fn kernel_release() -> String {
     std::fs::read_to_string("/proc/sys/kernel/osrelease")
         .map_or_else(|_| "unknown".to_owned(), |release| release.trim().to_owned())
@@ -105,7 +134,7 @@ impl Report {
         Self {
             kernel: kernel_release(),
             verdict: "cannot",
-            reason: Some(error.to_string()),
+            reason: Some(reason(error)),
             cgroup_root: None,
             probes: Vec::new(),
             features: Vec::new(),
@@ -163,4 +192,19 @@ impl Report {
 fn put(text: &mut String, line: std::fmt::Arguments<'_>) {
     // Writing to a string does not fail.
     let _written = text.write_fmt(line);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_host;
+
+    #[test]
+    fn a_user_namespace_is_known_by_its_map() {
+        assert!(is_host("         0          0 4294967295\n"));
+        for map in
+            ["         0       1000          1\n", "0 0 65536\n", "0 0 1\n1 1 4294967294\n", ""]
+        {
+            assert!(!is_host(map), "{map}");
+        }
+    }
 }

@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::{
-    fs,
+    fs::{self, File},
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{SocketAddr, TcpListener, TcpStream, UdpSocket},
     path::PathBuf,
@@ -223,6 +223,37 @@ fn check_knows_a_user_namespace() {
     for words in ["os error 1", "user namespace", "/proc/self/uid_map", "as root"] {
         assert!(said.contains(words), "no {words:?} in {said}");
     }
+}
+
+#[test]
+fn a_log_that_cannot_be_written_ends_nothing() {
+    let full = || File::create("/dev/full").unwrap();
+    let capture = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/captures/g711-vlan.pcap");
+    let capture = fs::read(capture).unwrap();
+    let cut = scratch("cut.pcap", &capture[..capture.len() - 10]);
+    let replay = ["replay", cut.to_str().unwrap()];
+    let said = run(&replay).stderr;
+    assert!(String::from_utf8_lossy(&said).contains("ends in the middle"), "{said:?}");
+    let status = observer().args(replay).stdout(Stdio::null()).stderr(full()).status().unwrap();
+    assert_eq!(status.code(), Some(0));
+    fs::remove_file(cut).unwrap();
+
+    let address = free();
+    let mut child = observer()
+        .args(["-vv", "run", "--listen", &address.to_string()])
+        .stdout(Stdio::null())
+        .stderr(full())
+        .spawn()
+        .unwrap();
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while TcpStream::connect(address).is_err() && Instant::now() < deadline {
+        thread::sleep(Duration::from_millis(50));
+    }
+    // Some intervals, each with something to say.
+    thread::sleep(Duration::from_secs(1));
+    // SAFETY: the process is our child, and not waited for yet.
+    assert_eq!(unsafe { libc::kill(child.id() as i32, libc::SIGTERM) }, 0);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
 }
 
 #[test]

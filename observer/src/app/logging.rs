@@ -20,6 +20,8 @@ pub(super) fn start(verbose: u8, filter: Option<&str>) -> Result<(), Failure> {
     fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)
+        // It would report a failed write where the write failed, and panic there.
+        .log_internal_errors(false)
         .with_ansi(is_colour_welcome(&io::stderr()))
         .with_target(verbose > 0)
         .try_init()

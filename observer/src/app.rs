@@ -57,16 +57,19 @@ pub fn main() -> ExitCode {
 }
 
 fn dispatch(cli: Cli) -> Result<(), Failure> {
-    logging::start(cli.verbose, cli.settings.log.as_deref())?;
-    let load = |settings| config::load(cli.config.as_deref(), settings);
-    match cli.command {
-        Command::Run { demo } => run::run(&load(cli.settings)?, demo, cli.verbose >= 2),
-        Command::Check { format } => check::check(&load(cli.settings)?, format),
-        Command::Top { once, format, url } => {
-            top::top(&load(cli.settings)?, once, format, url.as_deref())
-        }
-        Command::Replay { file, format } => replay::replay(&load(cli.settings)?, &file, format),
-        Command::Config { schema } => config::print(&load(cli.settings)?, schema),
+    let Cli { config, verbose, settings, command } = cli;
+    // The file has its say on the log too.
+    let configure = || {
+        let config = config::load(config.as_deref(), settings)?;
+        logging::start(verbose, config.log.as_deref())?;
+        Ok::<_, Failure>(config)
+    };
+    match command {
+        Command::Run { demo } => run::run(&configure()?, demo, verbose >= 2),
+        Command::Check { format } => check::check(&configure()?, format),
+        Command::Top { once, format, url } => top::top(&configure()?, once, format, url.as_deref()),
+        Command::Replay { file, format } => replay::replay(&configure()?, &file, format),
+        Command::Config { schema } => config::print(&configure()?, schema),
         Command::Completions { shell } => {
             let mut out = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "observer", &mut out);

@@ -45,6 +45,14 @@ fn scratch(name: &str, text: &[u8]) -> PathBuf {
     path
 }
 
+/// A capture that ends in the middle of a packet, of which the log has to speak.
+fn cut_off_capture() -> Vec<u8> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/captures/g711-vlan.pcap");
+    let mut capture = fs::read(path).unwrap();
+    capture.truncate(capture.len() - 10);
+    capture
+}
+
 /// A free port. Somebody else may take it in between; the tests run one at a time.
 fn free() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
@@ -120,6 +128,21 @@ fn a_wrong_key_is_named_with_its_line_and_the_nearest_valid_one() {
     let path = scratch("key.yaml", b"# ours\ninterval: 1s\nmax_conections: 5\n");
     let output = run(&["--config", path.to_str().unwrap(), "config"]);
     assert_says(&output, 2, &["line 3", "`max_conections`", "`max_connections`"]);
+    fs::remove_file(path).unwrap();
+}
+
+#[test]
+fn the_log_filter_of_the_file_is_in_force() {
+    let path = scratch("log.yaml", b"log: '][bad'\n");
+    let file = path.to_str().unwrap();
+    let output = run(&["--config", file, "config"]);
+    assert_says(&output, 2, &["`log: ][bad`", "`observer=debug`"]);
+    assert!(run(&["--config", file, "--log", "info", "config"]).status.success());
+    fs::write(&path, "log: off\n").unwrap();
+    let cut = scratch("quiet.pcap", &cut_off_capture());
+    let output = run(&["--config", file, "replay", cut.to_str().unwrap()]);
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+    fs::remove_file(cut).unwrap();
     fs::remove_file(path).unwrap();
 }
 
@@ -228,9 +251,7 @@ fn check_knows_a_user_namespace() {
 #[test]
 fn a_log_that_cannot_be_written_ends_nothing() {
     let full = || File::create("/dev/full").unwrap();
-    let capture = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/captures/g711-vlan.pcap");
-    let capture = fs::read(capture).unwrap();
-    let cut = scratch("cut.pcap", &capture[..capture.len() - 10]);
+    let cut = scratch("cut.pcap", &cut_off_capture());
     let replay = ["replay", cut.to_str().unwrap()];
     let said = run(&replay).stderr;
     assert!(String::from_utf8_lossy(&said).contains("ends in the middle"), "{said:?}");

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use anyhow::Context as _;
+use anyhow::anyhow;
 use tracing_subscriber::{EnvFilter, fmt};
 
 use super::{Failure, is_colour_welcome};
@@ -14,9 +14,13 @@ pub(super) fn start(verbose: u8, filter: Option<&str>) -> Result<(), Failure> {
         1 => "observer=debug,info",
         _ => "observer=debug,observer_ebpf=debug,info",
     };
-    let filter = EnvFilter::try_new(filter.unwrap_or(level))
-        .context("`log` is not a filter such as `info` or `observer=debug`")
-        .map_err(Failure::cannot_run)?;
+    let filter = filter.unwrap_or(level);
+    // The error names its own cause: as a source it would be said twice.
+    let filter = EnvFilter::try_new(filter).map_err(|error| {
+        Failure::cannot_run(anyhow!(
+            "`log: {filter}` is not a filter such as `info` or `observer=debug`: {error}"
+        ))
+    })?;
     fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)
@@ -25,5 +29,5 @@ pub(super) fn start(verbose: u8, filter: Option<&str>) -> Result<(), Failure> {
         .with_ansi(is_colour_welcome(&io::stderr()))
         .with_target(verbose > 0)
         .try_init()
-        .map_err(|error| Failure::cannot_run(anyhow::anyhow!("cannot start logging: {error}")))
+        .map_err(|error| Failure::cannot_run(anyhow!("cannot start logging: {error}")))
 }

@@ -8,6 +8,8 @@ mod failure;
 
 mod logging;
 
+mod signal;
+
 mod check;
 
 mod replay;

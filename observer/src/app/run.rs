@@ -14,7 +14,6 @@ use anyhow::{Context as _, anyhow};
 use tokio::{
     io::{Interest, unix::AsyncFd},
     net::TcpListener,
-    signal::unix::{Signal, SignalKind, signal},
     time::{MissedTickBehavior, interval},
 };
 
@@ -24,7 +23,9 @@ use super::{
     failure::Failure,
     host::Host,
     http::{self, Shared},
-    is_colour_welcome, top,
+    is_colour_welcome,
+    signal::Signals,
+    top,
 };
 use crate::source::ebpf::read::Kernel;
 
@@ -40,7 +41,7 @@ pub(super) fn run(config: &Config, demo: bool, diagnostics: bool) -> Result<(), 
 
 async fn observe(config: &Config, demo: bool, diagnostics: bool) -> Result<(), Failure> {
     // Before anything is attached: from here on a signal ends it in good order.
-    let mut signals = Signals::new()?;
+    let mut signals = Signals::new(demo && is_terminal())?;
     let listener = bind(config).await?;
     let mut kernel = Kernel::start(&config.options(diagnostics))?;
     let host = Arc::new(Mutex::new(Host::new(config).map_err(Failure::cannot_run)?));
@@ -112,8 +113,7 @@ async fn read_until_stopped(
     let mut summary = Summary::new(config.interval);
     loop {
         tokio::select! {
-            _ = signals.terminate.recv() => return Ok(()),
-            _ = signals.interrupt.recv() => return Ok(()),
+            () = signals.any() => return Ok(()),
             _ = ticks.tick() => {
                 let mut host = host.lock().unwrap_or_else(PoisonError::into_inner);
                 let reading = host.read(kernel);
@@ -131,21 +131,6 @@ async fn read_until_stopped(
             }
             _ = stop_checks.tick() => if stop.load(Ordering::Relaxed) { return Ok(()) },
         }
-    }
-}
-
-/// The signals that end it.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn new() -> anyhow::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?,
-            interrupt: signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?,
-        })
     }
 }
 

@@ -18,7 +18,9 @@ use super::{
     failure::{Failure, print},
     host::Host,
     http::Shared,
+    logging,
     run::{colour, is_terminal},
+    signal::stop_at_signal,
 };
 use crate::{
     export::snapshot::Snapshot,
@@ -50,8 +52,10 @@ pub(super) fn top(
         )));
     }
     let options = Options { colour: colour(), interval: config.interval, title };
-    live::run(next, options).context("the terminal failed")?;
-    Ok(())
+    let stop = Arc::new(AtomicBool::new(false));
+    stop_at_signal(&stop)?;
+    let _held = logging::hold();
+    Ok(live::run_until(next, options, &stop).context("the terminal failed")?)
 }
 
 /// How a table is printed here.
@@ -75,7 +79,10 @@ pub(super) fn show_shared(
         let next = || Ok(host.lock().unwrap_or_else(PoisonError::into_inner).snapshot());
         let title = "this host, with the demo's traffic".to_owned();
         let options = Options { colour: colour(), interval, title };
-        if let Err(error) = live::run_until(next, options, &stop) {
+        let held = logging::hold();
+        let shown = live::run_until(next, options, &stop);
+        drop(held);
+        if let Err(error) = shown {
             tracing::warn!(%error, "the terminal failed");
         }
         stop.store(true, Ordering::Relaxed);

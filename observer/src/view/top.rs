@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, IsTerminal as _},
+    mem::ManuallyDrop,
     panic,
     sync::{
         atomic::{AtomicBool, Ordering},
@@ -11,7 +12,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crossterm::event::{self, Event};
+use crossterm::{
+    cursor,
+    event::{self, Event},
+    execute,
+};
 
 use crate::export::snapshot::Snapshot;
 
@@ -50,28 +55,20 @@ pub struct Options {
     pub title: String,
 }
 
-/// Shows what `next` returns, until the user leaves. `next` is called on this thread,
-/// once an interval; keys are answered while it works. Its errors are shown, and it is
-/// called again.
+/// Shows what `next` returns, until the user leaves or `stop` is set. `next` is called on
+/// this thread, once an interval; keys are answered while it works. Its errors are shown,
+/// and it is called again.
 ///
 /// # Errors
-/// Where standard output is no terminal, or the terminal fails. It is restored then, and
-/// after a panic too.
-pub fn run(next: impl FnMut() -> Result<Snapshot, String>, options: Options) -> io::Result<()> {
-    run_until(next, options, &AtomicBool::new(false))
-}
-
-/// The same, until the user leaves or `stop` is set.
-///
-/// # Errors
-/// As [`run`].
+/// Where standard input and output are no terminal, or the terminal fails. It is restored
+/// then, and after a panic too.
 pub fn run_until(
     mut next: impl FnMut() -> Result<Snapshot, String>,
     options: Options,
     stop: &AtomicBool,
 ) -> io::Result<()> {
-    if !io::stdout().is_terminal() {
-        return Err(io::Error::other("standard output is no terminal"));
+    if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
+        return Err(io::Error::other("standard input and output are no terminal"));
     }
     let start = Instant::now();
     let interval = options.interval;
@@ -108,7 +105,8 @@ fn show(
     stop: &AtomicBool,
 ) -> io::Result<()> {
     let mut restore = Restore { due: true };
-    let mut terminal = ratatui::try_init()?;
+    // Restored below: on its own it would panic where the terminal is gone.
+    let mut terminal = ManuallyDrop::new(ratatui::try_init()?);
     let theme = Theme { colour: options.colour };
     let mut board = Board::new(options.title, options.interval);
     let mut drawn = None;
@@ -133,13 +131,13 @@ fn show(
             drawn = Some(board.now.as_secs());
             terminal.draw(|frame| page::draw(frame, &mut board, theme))?;
         }
-        while event::poll(TICK)? {
+        while wait_for_key(TICK)? {
             match event::read()? {
                 Event::Key(key) if board.press(key) == Next::Quit => return Ok(()),
                 _ => drawn = None,
             }
             // Keys that came together are drawn together.
-            if !event::poll(Duration::ZERO)? {
+            if !wait_for_key(Duration::ZERO)? {
                 break;
             }
         }
@@ -147,6 +145,18 @@ fn show(
             return Ok(());
         }
     }
+}
+
+/// Whether an event is there to be read. A terminal that hung up is an error: to read of
+/// it would never end.
+fn wait_for_key(patience: Duration) -> io::Result<bool> {
+    let mut input = libc::pollfd { fd: libc::STDIN_FILENO, events: libc::POLLIN, revents: 0 };
+    // SAFETY: the structure lives for the call, and it is one.
+    unsafe { libc::poll(&raw mut input, 1, patience.as_millis() as libc::c_int) };
+    if input.revents & (libc::POLLHUP | libc::POLLERR | libc::POLLNVAL) != 0 {
+        return Err(io::ErrorKind::BrokenPipe.into());
+    }
+    event::poll(Duration::ZERO)
 }
 
 /// Gives the terminal back, whichever way the view ends.
@@ -157,7 +167,9 @@ struct Restore {
 impl Drop for Restore {
     fn drop(&mut self) {
         if self.due && !thread::panicking() {
-            ratatui::restore();
+            // Where it fails there is no terminal any more.
+            let _restored = ratatui::try_restore();
+            let _shown = execute!(io::stdout(), cursor::Show);
         }
     }
 }

@@ -1,6 +1,9 @@
 //! The host as it is known: what is read of the kernel, tracked and exported.
 
-use std::{io, time::Duration};
+use std::{
+    io,
+    time::{Duration, SystemTime},
+};
 
 use crate::{
     export::{
@@ -39,11 +42,13 @@ pub(super) struct Host {
     readings: u64,
     /// The last reading of which nothing failed.
     last_whole_ns: Option<u64>,
+    taken_at: Option<SystemTime>,
 }
 
 /// A copy of what was read: to make it takes far less time than to put it into words,
 /// which need not keep the host from its next reading.
 pub(super) struct Moment {
+    taken_at: Option<SystemTime>,
     flows: Vec<VoiceFlow>,
     open: Vec<Connection>,
     losses: Losses,
@@ -72,6 +77,7 @@ impl Host {
             metrics,
             readings: 0,
             last_whole_ns: None,
+            taken_at: None,
         })
     }
 
@@ -102,6 +108,7 @@ impl Host {
     /// Reads every table once.
     pub(super) fn read(&mut self, kernel: &mut Kernel) -> Reading {
         let mut reading = Reading::default();
+        self.taken_at = Some(SystemTime::now());
         self.drain(kernel);
         let outcomes = [
             ("voice", self.read_voice(kernel, &mut reading)),
@@ -130,6 +137,7 @@ impl Host {
     /// What there is at this moment, as it was read.
     pub(super) fn moment(&self) -> Moment {
         Moment {
+            taken_at: self.taken_at,
             flows: self.voice.flows().copied().collect(),
             open: self.connections.open().copied().collect(),
             losses: self.ledger.losses(),
@@ -192,6 +200,7 @@ impl Moment {
         self.flows.sort_by_key(|flow| (flow.stream.first_ns, flow.key.ssrc, flow.key.direction));
         self.open.sort_by_key(|connection| (connection.established_ns, connection.socket));
         Snapshot {
+            taken_at: self.taken_at,
             voice: self.flows.iter().map(|flow| Voice::new(flow, true)).collect(),
             websockets: Vec::new(),
             tcp: self.open.iter().map(Tcp::from).collect(),

@@ -72,6 +72,7 @@ fn follow<R: Read>(
     warn(&capture);
     let ledger = ledger(&capture, &flows, outcome.as_ref().err());
     let snapshot = Snapshot {
+        taken_at: None,
         voice: flows.flows().iter().map(|flow| Voice::new(flow, false)).collect(),
         websockets: Vec::new(),
         tcp: Vec::new(),

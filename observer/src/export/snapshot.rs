@@ -2,7 +2,10 @@
 //!
 //! Durations are in ms, addresses `ip:port`; what is not known is `null`, never 0.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    time::{Duration, SystemTime},
+};
 
 use observer_common::rtp;
 use serde::{Deserialize, Serialize};
@@ -12,6 +15,9 @@ use crate::model::{Connection, Losses, Role, VoiceFlow};
 /// The whole of it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Snapshot {
+    /// When the kernel's tables were read, in UTC; `null` before, and of a capture.
+    #[serde(default, with = "humantime_serde")]
+    pub taken_at: Option<SystemTime>,
     /// Voice flows.
     pub voice: Vec<Voice>,
     /// `WebSocket`s: none yet, the observer does not follow them.
@@ -58,8 +64,8 @@ pub struct Voice {
     pub jitter_mean_ms: Option<f64>,
     /// Its maximum.
     pub jitter_max_ms: Option<f64>,
-    /// Longest time between two packets.
-    pub delta_max_ms: f64,
+    /// Longest time between two packets, those that begin a talkspurt left out.
+    pub delta_max_ms: Option<f64>,
     /// Bursts of loss (RFC 3611).
     pub bursts: Option<u64>,
     /// Share of packets lost in bursts (RFC 3611).
@@ -132,6 +138,8 @@ impl Voice {
     pub fn new(flow: &VoiceFlow, known_direction: bool) -> Self {
         let stream = &flow.stream;
         let samples = stream.jitter_samples;
+        // A gap is measured with each sample; without one, when the timestamps leapt too.
+        let has_gap = samples != 0 || stream.delta_max_ns != 0;
         let codec = flow.codec();
         Self {
             src: flow.source().to_string(),
@@ -150,7 +158,7 @@ impl Voice {
             jitter_ms: ns_to_ms(stream.jitter_ns()),
             jitter_mean_ms: (samples != 0).then(|| ns_to_ms(stream.jitter_sum_ns) / samples as f64),
             jitter_max_ms: (samples != 0).then(|| ns_to_ms(stream.jitter_max_ns)),
-            delta_max_ms: ns_to_ms(stream.delta_max_ns),
+            delta_max_ms: has_gap.then(|| ns_to_ms(stream.delta_max_ns)),
             bursts: None,
             burst_loss_ratio: None,
             rtt_ms: None,

@@ -31,7 +31,7 @@ const VOICE: &[Column<Voice>] = &[
     Column::figures("reord", 8, |flow| flow.reordered.to_string().into()),
     Column::figures("jitter ms", 0, |flow| voice::jitter_cell(flow.jitter_mean_ms)),
     Column::figures("jitter max", 3, |flow| known(flow.jitter_max_ms, decimal).into()),
-    Column::figures("gap ms", 4, |flow| decimal(flow.delta_max_ms).into()),
+    Column::figures("gap ms", 4, |flow| known(flow.delta_max_ms, decimal).into()),
     Column::figures("duration", 5, |flow| duration(flow.duration_ms).into()),
 ];
 

@@ -42,7 +42,8 @@ fn keys_are_those_of_the_contract() {
          burst_loss_ratio,rtt_ms,mos,duration_ms"
     );
     let snapshot = serde_json::to_value(Snapshot::default()).unwrap();
-    assert_eq!(keys(&snapshot).len(), 4);
+    assert_eq!(keys(&snapshot), ["ledger", "taken_at", "tcp", "voice", "websockets"]);
+    assert_eq!(snapshot["taken_at"], Value::Null);
     assert_eq!(keys(&snapshot["ledger"]), ["completeness", "lost"]);
 }
 
@@ -60,8 +61,30 @@ fn unknown_is_null_and_never_zero() {
 }
 
 #[test]
+fn a_stream_that_marks_every_packet_has_no_longest_gap() {
+    let mut marked = flow();
+    let packet = |sequence: u16| Header {
+        payload_type: 8,
+        marker: true,
+        sequence,
+        timestamp: u32::from(sequence) * 160,
+        ssrc: 7,
+    };
+    marked.stream = Flow::new(&packet(0), 172, 0);
+    marked.stream.advance(&packet(1), 172, 20_000_000);
+    let voice = Voice::new(&marked, true);
+    assert_eq!((voice.delta_max_ms, voice.jitter_mean_ms), (None, None));
+    assert_eq!(Voice::new(&flow(), true).delta_max_ms, Some(40.0));
+}
+
+#[test]
 fn a_snapshot_reads_back() {
-    let snapshot = Snapshot { voice: vec![Voice::new(&flow(), true)], ..Snapshot::default() };
+    let snapshot = Snapshot {
+        taken_at: Some(SystemTime::UNIX_EPOCH + Duration::from_millis(1_250)),
+        voice: vec![Voice::new(&flow(), true)],
+        ..Snapshot::default()
+    };
     let text = serde_json::to_string(&snapshot).unwrap();
+    assert!(text.starts_with(r#"{"taken_at":"1970-01-01T00:00:01.250"#), "{text}");
     assert_eq!(serde_json::from_str::<Snapshot>(&text).unwrap(), snapshot);
 }

@@ -18,7 +18,7 @@ fn flow(src: &str, lost: u64, jitter_ms: f64) -> Voice {
         jitter_ms,
         jitter_mean_ms: Some(jitter_ms),
         jitter_max_ms: Some(jitter_ms * 2.0),
-        delta_max_ms: 120.0,
+        delta_max_ms: Some(120.0),
         duration_ms: 65_000.0,
         ..Voice::default()
     }
@@ -72,7 +72,7 @@ source                                → destination                           
 10.0.0.4:5004                         → 10.0.0.2:6000                         0x00001a2b  pcmu/0    ↓ receive      970    30   ! 3.00    2      3       2.00        4.00     120     1m05s
 10.0.0.9:5004                         → 10.0.0.2:6000                         0x00001a2b  pcmu/0    ↓ receive     1000     0        0    2      3     ! 31.0        62.0     120     1m05s
 10.0.0.1:5004                         → 10.0.0.2:6000                         0x00001a2b  pcmu/0    ↓ receive     1000     0        0    2      3       1.50        3.00     120     1m05s
-[2001:db8:85a3::8a2e:370:7334]:50004  → [2001:db8:85a3::8a2e:370:7335]:50006  0x00000000  –/111     –                0     0        –    0      0          –           –       0      0 ms
+[2001:db8:85a3::8a2e:370:7334]:50004  → [2001:db8:85a3::8a2e:370:7335]:50006  0x00000000  –/111     –                0     0        –    0      0          –           –       –      0 ms
 ! loss > 1 % or jitter > 30 ms, !! loss > 5 %
 
 TCP: 2 connections, worst first

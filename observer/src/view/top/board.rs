@@ -1,6 +1,6 @@
 //! What the live view shows, and what a key does to it: no terminal, no clock.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
@@ -37,8 +37,10 @@ pub(super) struct Board {
     pub(super) help: bool,
     /// Whether the selected row is shown in full.
     pub(super) details: bool,
-    /// When the figures were taken.
+    /// When the figures came.
     pub(super) taken: Option<Duration>,
+    /// When the observer read them, by its own clock.
+    read: Option<SystemTime>,
     /// Why there are none newer.
     pub(super) error: Option<String>,
 }
@@ -87,6 +89,7 @@ impl Board {
             help: false,
             details: false,
             taken: None,
+            read: None,
             error: None,
         }
     }
@@ -98,12 +101,20 @@ impl Board {
         }
         match outcome {
             Ok(snapshot) => {
-                let seconds = self.taken.map(|taken| at.saturating_sub(taken).as_secs_f64());
+                self.error = None;
+                // Asked twice between two readings, it says the same twice.
+                if snapshot.taken_at.is_some() && snapshot.taken_at == self.read {
+                    return;
+                }
+                // `None` when the clock was set back too.
+                let seconds = (self.read.zip(snapshot.taken_at))
+                    .and_then(|(before, after)| after.duration_since(before).ok())
+                    .map(|time| time.as_secs_f64());
+                self.read = snapshot.taken_at;
                 self.voice.observe(snapshot.voice, seconds);
                 self.sockets.observe(snapshot.tcp, seconds);
                 self.ledger = snapshot.ledger;
                 self.taken = Some(at);
-                self.error = None;
             }
             Err(error) => self.error = Some(error),
         }

@@ -70,7 +70,7 @@ impl Subject for Voice {
         FlowColumn::figures("jitter ms", 0, |row| {
             voice::jitter_cell(voice::jitter_ms(&row.subject))
         }),
-        FlowColumn::figures("gap ms", 8, |row| decimal(row.subject.delta_max_ms).into()),
+        FlowColumn::figures("gap ms", 8, |row| known(row.subject.delta_max_ms, decimal).into()),
         FlowColumn::figures("for", 4, |row| duration(row.subject.duration_ms).into()).at_least(6),
     ];
 
@@ -175,7 +175,7 @@ impl Subject for Voice {
                 ("jitter ms", voice::jitter_cell(voice::jitter_ms(flow))),
                 ("mean", voice::jitter_cell(flow.jitter_mean_ms)),
                 ("max", text(known(flow.jitter_max_ms, decimal))),
-                ("longest gap ms", text(decimal(flow.delta_max_ms))),
+                ("longest gap ms", text(known(flow.delta_max_ms, decimal))),
             ],
             vec![
                 ("bursts of loss", text(known(flow.bursts, |count| count.to_string()))),

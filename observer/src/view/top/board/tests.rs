@@ -12,34 +12,57 @@ fn board() -> Board {
     Board::new("here".to_owned(), Duration::from_secs(1))
 }
 
-fn snapshot(packets: u64, lost: u64) -> Snapshot {
+/// Read `seconds` after some moment.
+fn snapshot(seconds: u64, packets: u64, lost: u64) -> Snapshot {
     let voice = |ssrc| Voice { ssrc, packets, lost, expected: packets + lost, ..Voice::default() };
-    Snapshot { voice: vec![voice(1), voice(2)], tcp: vec![Tcp::default()], ..Snapshot::default() }
+    Snapshot {
+        taken_at: Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)),
+        voice: vec![voice(1), voice(2)],
+        tcp: vec![Tcp::default()],
+        ..Snapshot::default()
+    }
 }
 
 #[test]
 fn totals_add_up_once_there_are_two_snapshots() {
     let mut board = board();
-    board.observe(Ok(snapshot(0, 0)), Duration::from_secs(1));
+    board.observe(Ok(snapshot(1, 0, 0)), Duration::from_secs(1));
     assert_eq!(board.totals(), Totals { packets: None, loss_ratio: None });
-    board.observe(Ok(snapshot(90, 10)), Duration::from_secs(3));
+    board.observe(Ok(snapshot(3, 90, 10)), Duration::from_secs(3));
     assert_eq!(board.totals(), Totals { packets: Some(90.0), loss_ratio: Some(0.1) });
     // Silence is a rate of nothing, and no loss that could be known.
-    board.observe(Ok(snapshot(90, 10)), Duration::from_secs(4));
+    board.observe(Ok(snapshot(4, 90, 10)), Duration::from_secs(4));
     assert_eq!(board.totals(), Totals { packets: Some(0.0), loss_ratio: None });
+}
+
+#[test]
+fn rates_go_by_the_observers_clock() {
+    let mut board = board();
+    let mut observe = |seconds, packets, at_ms| {
+        board.observe(Ok(snapshot(seconds, packets, 0)), Duration::from_millis(at_ms));
+        board.totals().packets
+    };
+    assert_eq!(observe(1, 0, 990), None);
+    // A reading that was late by almost a whole interval of ours, and one seen twice.
+    assert_eq!(observe(2, 50, 2_900), Some(100.0));
+    assert_eq!(observe(2, 50, 3_000), Some(100.0));
+    assert_eq!(observe(4, 150, 4_100), Some(100.0));
+    // A clock set back tells no rate, and is believed from there on.
+    assert_eq!(observe(3, 200, 5_000), None);
+    assert_eq!(observe(4, 250, 6_000), Some(100.0));
 }
 
 #[test]
 fn an_error_leaves_the_figures_and_goes_with_the_next_snapshot() {
     let mut board = board();
-    board.observe(Ok(snapshot(0, 0)), Duration::from_secs(1));
+    board.observe(Ok(snapshot(1, 0, 0)), Duration::from_secs(1));
     board.observe(Err("refused".to_owned()), Duration::from_secs(2));
     assert_eq!(
         (board.error.as_deref(), board.taken),
         (Some("refused"), Some(Duration::from_secs(1)))
     );
     assert_eq!(board.voice.rows().len(), 2);
-    board.observe(Ok(snapshot(60, 0)), Duration::from_secs(4));
+    board.observe(Ok(snapshot(4, 60, 0)), Duration::from_secs(4));
     assert_eq!(board.error, None);
     // By the time that passed, not by the interval.
     assert_eq!(board.totals().packets, Some(40.0));
@@ -48,12 +71,12 @@ fn an_error_leaves_the_figures_and_goes_with_the_next_snapshot() {
 #[test]
 fn a_pause_stands_still_and_goes_on_with_true_rates() {
     let mut board = board();
-    board.observe(Ok(snapshot(0, 0)), Duration::from_secs(1));
+    board.observe(Ok(snapshot(1, 0, 0)), Duration::from_secs(1));
     type_text(&mut board, "p");
-    board.observe(Ok(snapshot(50, 0)), Duration::from_secs(2));
+    board.observe(Ok(snapshot(2, 50, 0)), Duration::from_secs(2));
     assert_eq!(board.voice.rows()[0].subject.packets, 0);
     type_text(&mut board, " ");
-    board.observe(Ok(snapshot(100, 0)), Duration::from_secs(3));
+    board.observe(Ok(snapshot(3, 100, 0)), Duration::from_secs(3));
     assert_eq!(board.totals().packets, Some(100.0));
 }
 
@@ -79,7 +102,7 @@ fn keys_do_what_the_help_says() {
 #[test]
 fn letters_go_to_the_filter_until_it_is_done() {
     let mut board = board();
-    board.observe(Ok(snapshot(0, 0)), Duration::ZERO);
+    board.observe(Ok(snapshot(0, 0, 0)), Duration::ZERO);
     assert_eq!(type_text(&mut board, "/0x2q"), Next::GoOn);
     assert_eq!((board.filter.as_str(), board.voice.shown()), ("0x2q", 0));
     press(&mut board, &[KeyCode::Backspace, KeyCode::Backspace, KeyCode::Enter]);

@@ -1,3 +1,5 @@
+use std::time::SystemTime;
+
 use crossterm::event::KeyCode;
 use ratatui::{Terminal, backend::TestBackend, buffer::Buffer, style::Color};
 
@@ -22,7 +24,7 @@ fn flow(src: &str, seconds: u64, every: u64) -> Voice {
         jitter_ms: every as f64,
         jitter_mean_ms: Some(1.25),
         jitter_max_ms: Some(8.5),
-        delta_max_ms: 41.0,
+        delta_max_ms: Some(41.0),
         duration_ms: seconds as f64 * 1e3,
         ..Voice::default()
     }
@@ -48,6 +50,7 @@ fn snapshot(seconds: u64) -> Snapshot {
         bytes_out: seconds << 20,
     };
     Snapshot {
+        taken_at: Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)),
         voice: vec![
             flow("10.0.0.1:5004", seconds, 0),
             flow("10.0.0.2:5004", seconds, 10),

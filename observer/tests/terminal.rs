@@ -5,10 +5,11 @@
 use std::{
     io::{Read as _, Write as _},
     net::{SocketAddr, TcpListener},
-    process::Command,
+    process::{Command, Output},
     thread,
 };
 
+use observer::export::snapshot::{Snapshot, Voice};
 use terminal::Terminal;
 
 #[path = "support/terminal.rs"]
@@ -88,4 +89,45 @@ fn the_log_waits_until_the_view_has_ended() {
         assert!(!view.contains("DEBUG") && !view.contains("INFO"), "{view}");
         assert!(after.contains("voice flows") && after.contains("stopped;"), "{after}");
     }
+}
+
+fn once(address: SocketAddr) -> Output {
+    let arguments = ["top", "--once", "--format", "json", "--listen", &address.to_string()];
+    // Nobody listens there.
+    observer(&arguments).env("http_proxy", "http://127.0.0.1:9").output().unwrap()
+}
+
+#[test]
+fn a_busy_hosts_snapshot_is_read_whole() {
+    let snapshot = Snapshot {
+        voice: vec![Voice { src: "[2001:db8::1]:50004".to_owned(), ..Voice::default() }; 60_000],
+        ..Snapshot::default()
+    };
+    let body = serde_json::to_vec(&snapshot).unwrap();
+    assert!(body.len() > 20 << 20);
+    let output = once(serve("200 OK", body));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(serde_json::from_slice::<Snapshot>(&output.stdout).unwrap(), snapshot);
+}
+
+#[test]
+fn an_answer_that_is_no_snapshot_is_an_error() {
+    for (status, body, word) in
+        [("403 Forbidden", "no", "403"), ("200 OK", "hello", "expected value")]
+    {
+        let output = once(serve(status, body));
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(word) && !said.contains("observing"), "{said}");
+    }
+}
+
+/// As root.
+#[test]
+fn without_an_observer_it_says_that_it_observes_by_itself() {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let output = once(free);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("no observer listens") && said.contains("observing from here"), "{said}");
 }

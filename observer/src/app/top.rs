@@ -1,6 +1,7 @@
 //! `observer top`.
 
 use std::{
+    io,
     net::IpAddr,
     sync::{
         Arc, PoisonError,
@@ -11,6 +12,7 @@ use std::{
 };
 
 use anyhow::{Context as _, anyhow};
+use thiserror::Error;
 
 use super::{
     cli::Format,
@@ -30,6 +32,13 @@ use crate::{
         top::{self as live, Options},
     },
 };
+
+/// The largest snapshot, in bytes: as many flows and connections as can be configured, and
+/// 1 KiB for each. One takes about 400 bytes.
+const LARGEST: u64 = 2 * 4_194_304 * 1_024;
+
+/// How long an observer may take to answer, with tens of MB too.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Shows what a running observer serves, or what this process observes by itself.
 pub(super) fn top(
@@ -93,14 +102,20 @@ type Next = Box<dyn FnMut() -> Result<Snapshot, String>>;
 
 fn source(config: &Config, url: Option<&str>) -> Result<(String, Next), Failure> {
     let chosen = url.map_or_else(|| default_url(config), str::to_owned);
-    let first = fetch(&chosen);
-    if url.is_some() || first.is_ok() {
-        let title = chosen.clone();
-        return Ok((title, Box::new(move || fetch(&chosen))));
+    match fetch(&chosen) {
+        Err(error) if url.is_none() && error.is_refusal() => {}
+        Err(error) if url.is_none() => return Err(Failure::cannot_run(error)),
+        _ => {
+            let next = {
+                let url = chosen.clone();
+                move || fetch(&url).map_err(|error| error.to_string())
+            };
+            return Ok((chosen, Box::new(next)));
+        }
     }
-    // No observer answers: observe from here.
+    tracing::info!("no observer listens at {}: observing from here", config.listen);
     let mut kernel = Kernel::start(&config.options(false))
-        .with_context(|| format!("no observer answers at {chosen}, and this one cannot observe"))
+        .with_context(|| format!("no observer listens at {chosen}, and this one cannot observe"))
         .map_err(Failure::cannot_run)?;
     let mut host = Host::new(config).map_err(Failure::cannot_run)?;
     let interval = config.interval;
@@ -127,9 +142,26 @@ fn default_url(config: &Config) -> String {
     format!("http://{ip}:{}/api/v1/snapshot", config.listen.port())
 }
 
-fn fetch(url: &str) -> Result<Snapshot, String> {
+/// Why an observer gave no snapshot.
+#[derive(Debug, Error)]
+#[error("{url}: {cause}")]
+struct FetchError {
+    url: String,
+    cause: ureq::Error,
+}
+
+impl FetchError {
+    /// Whether nobody listens there.
+    fn is_refusal(&self) -> bool {
+        matches!(&self.cause, ureq::Error::Io(error) if error.kind() == io::ErrorKind::ConnectionRefused)
+    }
+}
+
+fn fetch(url: &str) -> Result<Snapshot, FetchError> {
+    let failed = |cause| FetchError { url: url.to_owned(), cause };
+    // An observer is on this host, or near it: no proxy leads there.
     let agent: ureq::Agent =
-        ureq::Agent::config_builder().timeout_global(Some(Duration::from_secs(5))).build().into();
-    let mut response = agent.get(url).call().map_err(|error| format!("{url}: {error}"))?;
-    response.body_mut().read_json().map_err(|error| format!("{url}: {error}"))
+        ureq::Agent::config_builder().timeout_global(Some(PATIENCE)).proxy(None).build().into();
+    let mut response = agent.get(url).call().map_err(failed)?;
+    response.body_mut().with_config().limit(LARGEST).read_json().map_err(failed)
 }

@@ -1,14 +1,18 @@
 //! What the live view shows, and what a key does to it: no terminal, no clock.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    collections::VecDeque,
+    time::{Duration, SystemTime},
+};
 
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
 use crate::export::snapshot::{Ledger, Snapshot, Tcp, Voice};
 
 use super::{
+    flow::{FlowRate, RecentLoss},
     list::{List, Step},
-    subject::Subject,
+    subject::{POINTS, Subject},
 };
 
 /// The state of the view. Times count from its start.
@@ -33,14 +37,20 @@ pub(super) struct Board {
     pub(super) typing: bool,
     /// Whether it stands still.
     pub(super) paused: bool,
-    /// Whether the keys are explained.
-    pub(super) help: bool,
+    /// From which line on the keys are explained, if they are.
+    pub(super) help: Option<usize>,
+    /// The first line of that which found no room.
+    pub(super) more_help: Option<usize>,
+    /// Whether the screen is too small to show anything.
+    pub(super) cramped: bool,
     /// Whether the selected row is shown in full.
     pub(super) details: bool,
     /// When the figures came.
     pub(super) taken: Option<Duration>,
     /// When the observer read them, by its own clock.
     read: Option<SystemTime>,
+    /// What all flows added up to, oldest first.
+    history: VecDeque<FlowRate>,
     /// Why there are none newer.
     pub(super) error: Option<String>,
 }
@@ -68,8 +78,8 @@ pub(super) enum Next {
 pub(super) struct Totals {
     /// Voice packets a second, once there are two snapshots.
     pub(super) packets: Option<f64>,
-    /// Share of voice packets lost in the last interval, where any were due.
-    pub(super) loss_ratio: Option<f64>,
+    /// Loss of the last moments.
+    pub(super) recent: RecentLoss,
 }
 
 impl Board {
@@ -86,10 +96,13 @@ impl Board {
             filter: String::new(),
             typing: false,
             paused: false,
-            help: false,
+            help: None,
+            more_help: None,
+            cramped: false,
             details: false,
             taken: None,
             read: None,
+            history: VecDeque::new(),
             error: None,
         }
     }
@@ -112,6 +125,7 @@ impl Board {
                     .map(|time| time.as_secs_f64());
                 self.read = snapshot.taken_at;
                 self.voice.observe(snapshot.voice, seconds);
+                self.remember(seconds);
                 self.sockets.observe(snapshot.tcp, seconds);
                 self.ledger = snapshot.ledger;
                 self.taken = Some(at);
@@ -123,12 +137,25 @@ impl Board {
     /// What all flows add up to.
     pub(super) fn totals(&self) -> Totals {
         let rates = || self.voice.rows().iter().filter_map(|row| row.rate);
-        let expected: f64 = rates().map(|rate| rate.expected).sum();
-        let lost: f64 = rates().map(|rate| rate.lost).sum();
         Totals {
             packets: rates().next().map(|_| rates().map(|rate| rate.packets).sum()),
-            loss_ratio: (expected > 0.0).then(|| (lost / expected).min(1.0)),
+            recent: RecentLoss::of(self.history.iter().rev()),
         }
+    }
+
+    fn remember(&mut self, seconds: Option<f64>) {
+        let Some(seconds) = seconds.filter(|seconds| *seconds > 0.0) else { return };
+        let rates = || self.voice.rows().iter().filter_map(|row| row.rate);
+        let all = FlowRate {
+            packets: rates().map(|rate| rate.packets).sum(),
+            expected: rates().map(|rate| rate.expected).sum(),
+            lost: rates().map(|rate| rate.lost).sum(),
+            seconds,
+        };
+        if self.history.len() == POINTS {
+            self.history.pop_front();
+        }
+        self.history.push_back(all);
     }
 
     /// Does what a key asks for.
@@ -139,13 +166,17 @@ impl Board {
         if key.modifiers.contains(KeyModifiers::CONTROL) {
             return if key.code == KeyCode::Char('c') { Next::Quit } else { Next::GoOn };
         }
+        if self.cramped {
+            // No other key could show what it did.
+            return if key.code == KeyCode::Char('q') { Next::Quit } else { Next::GoOn };
+        }
         if self.typing {
             self.type_filter(key.code);
             return Next::GoOn;
         }
-        if self.help {
+        if self.help.is_some() {
             // Whatever key it is, it is no surprise that it closes the page of keys.
-            self.help = false;
+            self.help = self.more_help.take();
             return Next::GoOn;
         }
         self.command(key.code)
@@ -154,7 +185,7 @@ impl Board {
     fn command(&mut self, key: KeyCode) -> Next {
         match key {
             KeyCode::Char('q') => return Next::Quit,
-            KeyCode::Char('?' | 'h') => self.help = true,
+            KeyCode::Char('?' | 'h') => self.help = Some(0),
             KeyCode::Char('1') => self.tab = Tab::Voice,
             KeyCode::Char('2') => self.tab = Tab::Sockets,
             KeyCode::Tab | KeyCode::BackTab => {

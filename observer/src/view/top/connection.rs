@@ -53,7 +53,9 @@ impl Subject for Tcp {
         ConnectionColumn::address("→ server", ARROW_ADDRESS, |row| {
             format!("→ {}", socket::server(&row.subject)).into()
         }),
-        ConnectionColumn::words("role", 4, |row| row.subject.role.clone().into()),
+        ConnectionColumn::words("↔", 0, |row| {
+            socket::role_letter(&row.subject).to_owned().into()
+        }),
         ConnectionColumn::figures("connect ms", 5, |row| {
             known(row.subject.connect_ms, decimal).into()
         }),
@@ -70,32 +72,23 @@ impl Subject for Tcp {
 
     const ORDERS: &'static [Order<Self>] = &[
         Order {
-            name: "retransmits",
             column: "retrans",
             descending: true,
             compare: |a, b| socket::badness(&a.subject, &b.subject),
         },
         Order {
-            name: "round trip",
             column: "srtt ms",
             descending: true,
             compare: |a, b| by(|row| row.subject.srtt_ms, a, b),
         },
+        Order { column: "in/s", descending: true, compare: |a, b| by(received, a, b) },
+        Order { column: "out/s", descending: true, compare: |a, b| by(sent, a, b) },
         Order {
-            name: "received/s",
-            column: "in/s",
-            descending: true,
-            compare: |a, b| by(received, a, b),
-        },
-        Order { name: "sent/s", column: "out/s", descending: true, compare: |a, b| by(sent, a, b) },
-        Order {
-            name: "client",
             column: "client",
             descending: false,
             compare: |a, b| a.subject.client.cmp(&b.subject.client),
         },
         Order {
-            name: "server",
             column: "→ server",
             descending: false,
             compare: |a, b| a.subject.server.cmp(&b.subject.server),

@@ -49,7 +49,7 @@ pub(super) fn draw<S: Subject>(
         Layout::vertical([Constraint::Fill(1), Constraint::Length(series.len() as u16)])
             .areas(inner);
     for (area, facts) in above.rows().zip(S::facts(row)) {
-        frame.render_widget(fact_line(facts, theme), area);
+        frame.render_widget(fact_line(facts, theme, area.width), area);
     }
     for (area, series) in below.rows().zip(series) {
         draw_series(frame, area, row, series, theme);

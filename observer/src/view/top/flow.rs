@@ -22,6 +22,54 @@ pub(super) struct FlowRate {
     pub(super) expected: f64,
     /// Packets that did not come.
     pub(super) lost: f64,
+    /// Over how many seconds.
+    pub(super) seconds: f64,
+}
+
+/// Loss over the last intervals: as many of them as a judgement needs.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct RecentLoss {
+    expected: f64,
+    lost: f64,
+    seconds: f64,
+}
+
+impl RecentLoss {
+    /// Packets of which one may be lost without a mark, and the seconds that must do where
+    /// there are fewer.
+    const ENOUGH: (f64, f64) = (100.0, 10.0);
+    /// What the products of rates and times may lack of the sums they stand for.
+    const ROUNDING: f64 = 1e-6;
+
+    /// Of rates, the newest first.
+    pub(super) fn of<'a>(newest_first: impl IntoIterator<Item = &'a FlowRate>) -> Self {
+        let mut recent = Self::default();
+        for rate in newest_first {
+            if recent.is_enough() {
+                break;
+            }
+            recent.expected += rate.expected * rate.seconds;
+            recent.lost += rate.lost * rate.seconds;
+            recent.seconds += rate.seconds;
+        }
+        recent
+    }
+
+    /// Share of packets lost, where any were due.
+    pub(super) fn ratio(&self) -> Option<f64> {
+        (self.expected > 0.0).then(|| (self.lost / self.expected).min(1.0))
+    }
+
+    /// In percent, with a mark if there is enough to judge.
+    pub(super) fn cell(&self) -> Cell {
+        let cell = voice::loss_cell(self.ratio());
+        if self.is_enough() { cell } else { known(self.ratio(), percent).into() }
+    }
+
+    fn is_enough(&self) -> bool {
+        let (packets, seconds) = Self::ENOUGH;
+        self.expected >= packets - Self::ROUNDING || self.seconds >= seconds - Self::ROUNDING
+    }
 }
 
 impl FlowRate {
@@ -35,8 +83,14 @@ fn packet_rate(row: &Row<Voice>) -> Option<f64> {
     row.rate.map(|rate| rate.packets)
 }
 
+fn recent(row: &Row<Voice>) -> RecentLoss {
+    // Not every row has a history.
+    let earlier = row.history.iter().rev().skip(1);
+    RecentLoss::of(row.rate.iter().chain(row.rate.and(Some(earlier)).into_iter().flatten()))
+}
+
 fn loss_now(row: &Row<Voice>) -> Option<f64> {
-    row.rate.as_ref().and_then(FlowRate::loss_ratio)
+    recent(row).ratio()
 }
 
 /// Unknown is least.
@@ -64,49 +118,35 @@ impl Subject for Voice {
         FlowColumn::figures("lost", 6, |row| row.subject.lost.to_string().into()).at_least(6),
         FlowColumn::figures("loss %", 0, |row| voice::loss_cell(voice::loss_ratio(&row.subject)))
             .at_least(8),
-        FlowColumn::figures("now %", 3, |row| voice::loss_cell(loss_now(row))).at_least(8),
+        FlowColumn::figures("now %", 3, |row| recent(row).cell()).at_least(8),
         FlowColumn::figures("dup", 10, |row| row.subject.duplicates.to_string().into()).at_least(4),
         FlowColumn::figures("reord", 10, |row| row.subject.reordered.to_string().into()),
         FlowColumn::figures("jitter ms", 0, |row| {
             voice::jitter_cell(voice::jitter_ms(&row.subject))
         }),
         FlowColumn::figures("gap ms", 8, |row| known(row.subject.delta_max_ms, decimal).into()),
-        FlowColumn::figures("for", 4, |row| duration(row.subject.duration_ms).into()).at_least(6),
+        FlowColumn::figures("duration", 4, |row| duration(row.subject.duration_ms).into()),
     ];
 
     const ORDERS: &'static [Order<Self>] = &[
         Order {
-            name: "loss",
             column: "loss %",
             descending: true,
             compare: |a, b| voice::badness(&a.subject, &b.subject),
         },
+        Order { column: "now %", descending: true, compare: |a, b| by(loss_now, a, b) },
         Order {
-            name: "loss now",
-            column: "now %",
-            descending: true,
-            compare: |a, b| by(loss_now, a, b),
-        },
-        Order {
-            name: "jitter",
             column: "jitter ms",
             descending: true,
             compare: |a, b| by(|row| voice::jitter_ms(&row.subject), a, b),
         },
+        Order { column: "pkt/s", descending: true, compare: |a, b| by(packet_rate, a, b) },
         Order {
-            name: "packets/s",
-            column: "pkt/s",
-            descending: true,
-            compare: |a, b| by(packet_rate, a, b),
-        },
-        Order {
-            name: "duration",
-            column: "for",
+            column: "duration",
             descending: true,
             compare: |a, b| a.subject.duration_ms.total_cmp(&b.subject.duration_ms),
         },
         Order {
-            name: "source",
             column: "source",
             descending: false,
             compare: |a, b| a.subject.src.cmp(&b.subject.src),
@@ -136,6 +176,7 @@ impl Subject for Voice {
             expected: per_second(self.expected, before.expected, seconds),
             // A packet that came late takes back a loss.
             lost: per_second(self.lost, before.lost, seconds),
+            seconds,
         })
     }
 

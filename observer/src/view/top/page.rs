@@ -12,7 +12,6 @@ use crate::view::{
     grade::Grade,
     grid::{self, Cell, Column, GAP, Place},
     number::{decimal, duration, known, percent_down, plural},
-    voice,
 };
 
 use super::{
@@ -23,8 +22,8 @@ use super::{
     theme::Theme,
 };
 
-/// The smallest screen that everything fits on.
-const SMALLEST: (u16, u16) = (80, 24);
+/// The smallest screen with room for some rows, and for the keys on two pages.
+const SMALLEST: (u16, u16) = (60, 15);
 
 /// What stands before the selected row.
 const POINTER: &str = "▸ ";
@@ -32,7 +31,8 @@ const POINTER: &str = "▸ ";
 /// Draws everything.
 pub(super) fn draw(frame: &mut Frame<'_>, board: &mut Board, theme: Theme) {
     let area = frame.area();
-    if area.width < SMALLEST.0 || area.height < SMALLEST.1 {
+    board.cramped = area.width < SMALLEST.0 || area.height < SMALLEST.1;
+    if board.cramped {
         too_small(frame, area);
         return;
     }
@@ -46,8 +46,8 @@ pub(super) fn draw(frame: &mut Frame<'_>, board: &mut Board, theme: Theme) {
     ])
     .areas(area);
     top_line(frame, top, board, theme);
-    frame.render_widget(totals_line(board, theme), totals);
-    frame.render_widget(losses_line(board, theme), losses);
+    frame.render_widget(totals_line(board, theme, totals.width), totals);
+    frame.render_widget(losses_line(board, theme, losses.width), losses);
     tabs_line(frame, tabs, board, theme);
     let look = Look {
         theme,
@@ -59,9 +59,9 @@ pub(super) fn draw(frame: &mut Frame<'_>, board: &mut Board, theme: Theme) {
         Tab::Voice => list_and_details(frame, list, &mut board.voice, &look),
         Tab::Sockets => list_and_details(frame, list, &mut board.sockets, &look),
     }
-    frame.render_widget(keys_line(board, theme), keys);
-    if board.help {
-        help::draw(frame, area, theme);
+    frame.render_widget(keys_line(board, theme, keys.width), keys);
+    if let Some(from) = board.help {
+        board.more_help = help::draw(frame, area, from, theme);
     }
 }
 
@@ -97,7 +97,7 @@ fn top_line(frame: &mut Frame<'_>, area: Rect, board: &Board, theme: Theme) {
     two_ends(frame, area, left, right);
 }
 
-fn totals_line(board: &Board, theme: Theme) -> Line<'static> {
+fn totals_line(board: &Board, theme: Theme, room: u16) -> Line<'static> {
     if board.taken.is_none() {
         return Line::styled(" waiting for the first snapshot …", theme.quiet());
     }
@@ -107,35 +107,42 @@ fn totals_line(board: &Board, theme: Theme) -> Line<'static> {
     let facts = [
         ("flows", board.voice.rows().len().to_string().into()),
         ("packets/s", known(totals.packets, decimal).into()),
-        ("loss %", voice::loss_cell(totals.loss_ratio)),
-        ("sockets", board.sockets.rows().len().to_string().into()),
+        ("now %", totals.recent.cell()),
         ("complete %", Cell::graded(&percent_down(completeness), grade)),
+        ("sockets", board.sockets.rows().len().to_string().into()),
     ];
-    fact_line(facts, theme)
+    fact_line(facts, theme, room)
 }
 
-fn losses_line(board: &Board, theme: Theme) -> Line<'static> {
+fn losses_line(board: &Board, theme: Theme, room: u16) -> Line<'static> {
     let lost: Vec<String> = (board.ledger.lost.iter())
         .map(|lost| format!("{}/{} {}", lost.stage, lost.reason, lost.count))
         .collect();
-    fact_line([("uncounted", Cell::graded(&lost.join(", "), Grade::Warning))], theme)
+    fact_line([("uncounted", Cell::graded(&lost.join(", "), Grade::Warning))], theme, room)
 }
 
-/// Names and figures, one after the other.
+/// Names and figures, one after the other: the first, and as many more as have room.
 pub(super) fn fact_line(
     facts: impl IntoIterator<Item = (&'static str, Cell)>,
     theme: Theme,
+    room: u16,
 ) -> Line<'static> {
-    let spans = facts.into_iter().flat_map(|(name, Cell { text, grade })| {
+    let mut line = Line::default();
+    for (name, Cell { text, grade }) in facts {
         let style = theme.value().patch(theme.grade(grade));
-        [
+        let fact = Line::from_iter([
             Span::styled(format!(" {name}"), theme.quiet()),
             Span::raw(if name.is_empty() { "" } else { " " }),
             Span::styled(printable(&text), style),
             Span::raw(" "),
-        ]
-    });
-    Line::from_iter(spans)
+        ]);
+        // The space at its end may go.
+        if !line.spans.is_empty() && line.width() + fact.width() > usize::from(room) + 1 {
+            break;
+        }
+        line.extend(fact);
+    }
+    line
 }
 
 fn tabs_line(frame: &mut Frame<'_>, area: Rect, board: &Board, theme: Theme) {
@@ -163,7 +170,7 @@ fn tabs_line(frame: &mut Frame<'_>, area: Rect, board: &Board, theme: Theme) {
 
 fn order_text<S: Subject>(list: &List<S>) -> String {
     let (order, descending) = list.sorted_by();
-    format!("by {} {}", order.name, if descending { "▼" } else { "▲" })
+    format!("by {} {}", order.column.trim_start_matches("→ "), if descending { "▼" } else { "▲" })
 }
 
 fn list_and_details<S: Subject>(
@@ -239,7 +246,7 @@ fn row_line<S: Subject>(
     Line::from(spans)
 }
 
-fn keys_line(board: &Board, theme: Theme) -> Line<'static> {
+fn keys_line(board: &Board, theme: Theme, room: u16) -> Line<'static> {
     if board.typing {
         return Line::from(vec![
             Span::styled(" filter: ", theme.title()),
@@ -258,7 +265,7 @@ fn keys_line(board: &Board, theme: Theme) -> Line<'static> {
         let text = format!(" ! Retrying:{stale} {}", printable(cause));
         return Line::styled(text, theme.grade(Grade::Bad));
     }
-    let keys = [
+    let mut keys = vec![
         ("q", "quit"),
         ("Tab", "list"),
         ("s", "sort"),
@@ -268,6 +275,11 @@ fn keys_line(board: &Board, theme: Theme) -> Line<'static> {
         ("Enter", "details"),
         ("?", "help"),
     ];
+    let width = |(key, does): &(&str, &str)| grid::width(key) + grid::width(does) + 3;
+    while keys.len() > 2 && keys.iter().map(width).sum::<usize>() > usize::from(room) + 1 {
+        // The last ones go first; help names them all.
+        keys.remove(keys.len() - 2);
+    }
     let spans = keys.into_iter().flat_map(|(key, does)| {
         [
             Span::styled(format!(" {key}"), theme.value()),

@@ -5,7 +5,7 @@ use std::{cmp::Ordering, collections::VecDeque};
 use crate::view::grid::{Cell, Column};
 
 /// Points kept of one subject: as many as the widest sparkline shows.
-const POINTS: usize = 120;
+pub(super) const POINTS: usize = 120;
 
 /// By what one snapshot's subject is found in the next: two ends, a number, a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -23,9 +23,7 @@ pub(super) struct Row<S: Subject> {
 
 /// One way to order rows.
 pub(super) struct Order<S: Subject> {
-    /// What a person calls it.
-    pub(super) name: &'static str,
-    /// The column that shows it.
+    /// The column that shows it, by whose name it goes.
     pub(super) column: &'static str,
     /// Whether the largest comes first.
     pub(super) descending: bool,

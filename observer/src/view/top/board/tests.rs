@@ -27,12 +27,16 @@ fn snapshot(seconds: u64, packets: u64, lost: u64) -> Snapshot {
 fn totals_add_up_once_there_are_two_snapshots() {
     let mut board = board();
     board.observe(Ok(snapshot(1, 0, 0)), Duration::from_secs(1));
-    assert_eq!(board.totals(), Totals { packets: None, loss_ratio: None });
+    assert_eq!(board.totals(), Totals { packets: None, recent: RecentLoss::default() });
     board.observe(Ok(snapshot(3, 90, 10)), Duration::from_secs(3));
-    assert_eq!(board.totals(), Totals { packets: Some(90.0), loss_ratio: Some(0.1) });
-    // Silence is a rate of nothing, and no loss that could be known.
+    assert_eq!(board.totals().packets, Some(90.0));
+    assert_eq!(board.totals().recent.ratio(), Some(0.1));
+    // Silence is a rate of nothing; what was lost just before is not forgotten at once.
     board.observe(Ok(snapshot(4, 90, 10)), Duration::from_secs(4));
-    assert_eq!(board.totals(), Totals { packets: Some(0.0), loss_ratio: None });
+    assert_eq!(board.totals().packets, Some(0.0));
+    assert_eq!(board.totals().recent.ratio(), Some(0.1));
+    board.observe(Ok(snapshot(14, 90, 10)), Duration::from_secs(14));
+    assert_eq!(board.totals().recent.ratio(), None);
 }
 
 #[test]
@@ -88,8 +92,8 @@ fn keys_do_what_the_help_says() {
     type_text(&mut board, "1");
     assert_eq!(board.tab, Tab::Voice);
     type_text(&mut board, "2s");
-    assert_eq!(board.sockets.sorted_by().0.name, "round trip");
-    assert_eq!(board.voice.sorted_by().0.name, "loss");
+    assert_eq!(board.sockets.sorted_by().0.column, "srtt ms");
+    assert_eq!(board.voice.sorted_by().0.column, "loss %");
     type_text(&mut board, "r");
     assert!(!board.sockets.sorted_by().1);
     press(&mut board, &[KeyCode::Enter]);
@@ -118,11 +122,11 @@ fn letters_go_to_the_filter_until_it_is_done() {
 fn any_key_closes_the_help_and_control_c_always_leaves() {
     let mut board = board();
     type_text(&mut board, "?");
-    assert!(board.help);
+    assert!(board.help.is_some());
     assert_eq!(type_text(&mut board, "q"), Next::GoOn);
-    assert!(!board.help);
+    assert!(board.help.is_none());
     type_text(&mut board, "/?");
-    assert!(!board.help);
+    assert!(board.help.is_none());
     let control = |key| KeyEvent::new(KeyCode::Char(key), KeyModifiers::CONTROL);
     assert_eq!(board.press(control('p')), Next::GoOn);
     assert!(!board.paused);
@@ -135,4 +139,33 @@ fn a_key_let_go_does_nothing() {
     let mut key = KeyEvent::from(KeyCode::Char('q'));
     key.kind = KeyEventKind::Release;
     assert_eq!(board.press(key), Next::GoOn);
+}
+
+#[test]
+fn one_lost_packet_of_a_few_is_no_alarm() {
+    let mut board = board();
+    let mut observe = |seconds, packets, lost| {
+        board.observe(Ok(snapshot(seconds, packets, lost)), Duration::from_secs(seconds));
+        board.totals().recent.cell().text
+    };
+    observe(0, 0, 0);
+    // Two flows, each with 24 of 25 packets.
+    assert_eq!(observe(1, 24, 1), "4.00");
+    assert_eq!(observe(2, 49, 1), "! 2.00");
+    assert_eq!(observe(3, 74, 1), "0");
+    // Few packets are judged after 10 s.
+    assert_eq!(observe(4, 75, 2), "! 1.92");
+    assert_eq!(observe(14, 76, 3), "!! 50.00");
+}
+
+#[test]
+fn keys_whose_work_cannot_be_seen_do_nothing() {
+    let mut board = board();
+    type_text(&mut board, "/");
+    board.cramped = true;
+    assert_eq!(type_text(&mut board, "x?2"), Next::GoOn);
+    assert_eq!((board.filter.as_str(), board.help, board.tab), ("", None, Tab::Voice));
+    assert_eq!(type_text(&mut board, "q"), Next::Quit);
+    let control_c = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
+    assert_eq!(board.press(control_c), Next::Quit);
 }

@@ -105,9 +105,9 @@ fn the_worst_is_first_and_the_order_can_be_turned_round() {
     let mut seen = Vec::new();
     for _ in Voice::ORDERS {
         list.next_order();
-        seen.push(list.sorted_by().0.name);
+        seen.push(list.sorted_by().0.column);
     }
-    assert_eq!(seen, ["loss now", "jitter", "packets/s", "duration", "source", "loss"]);
+    assert_eq!(seen, ["now %", "jitter ms", "pkt/s", "duration", "source", "loss %"]);
     assert_eq!(names(&mut list, 9), ">c a b");
 }
 
@@ -167,4 +167,19 @@ fn every_word_of_the_filter_must_occur() {
         list.set_filter(filter);
         assert_eq!(list.shown(), shown, "{filter}");
     }
+}
+
+#[test]
+fn every_order_is_that_of_a_column() {
+    fn check<S: Subject>() {
+        for order in S::ORDERS {
+            assert!(
+                S::COLUMNS.iter().any(|column| column.name == order.column),
+                "{}",
+                order.column
+            );
+        }
+    }
+    check::<Voice>();
+    check::<crate::export::snapshot::Tcp>();
 }

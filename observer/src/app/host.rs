@@ -177,7 +177,7 @@ impl Host {
         Ok(())
     }
 
-    fn read_losses(&mut self, kernel: &Kernel) -> io::Result<()> {
+    fn read_losses(&mut self, kernel: &mut Kernel) -> io::Result<()> {
         self.ledger.set_kernel(kernel.losses()?);
         Ok(())
     }

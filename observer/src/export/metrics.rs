@@ -365,16 +365,13 @@ mod tests {
 
     fn flow(payload_type: u8) -> VoiceFlow {
         let header = Header { payload_type, marker: false, sequence: 0, timestamp: 0, ssrc: 1 };
-        VoiceFlow {
-            key: VoiceKey {
-                socket: SocketCookie(1),
-                peer: "10.0.0.2:4000".parse().unwrap(),
-                ssrc: 1,
-                direction: Direction::Receive,
-            },
-            local: "10.0.0.1:4000".parse().unwrap(),
-            stream: Flow::new(&header, 172, 1),
-        }
+        let key = VoiceKey {
+            socket: SocketCookie(1),
+            peer: "10.0.0.2:4000".parse().unwrap(),
+            ssrc: 1,
+            direction: Direction::Receive,
+        };
+        VoiceFlow::new(key, "10.0.0.1:4000".parse().unwrap(), Flow::new(&header, 172, 1))
     }
 
     #[test]

@@ -124,7 +124,9 @@ pub(crate) struct Report {
 impl Report {
     pub(crate) fn of_this_machine(seconds: u64) -> Result<Self> {
         let read = |path| fs::read_to_string(path).with_context(|| format!("cannot read {path}"));
-        let kernel = read("/proc/sys/kernel/osrelease")?.trim().to_owned();
+        let release = read("/proc/sys/kernel/osrelease")?;
+        // What follows the version is whoever built it.
+        let kernel = release.trim().split('-').next().unwrap_or_default().to_owned();
         let cpu = read("/proc/cpuinfo")?
             .lines()
             .find_map(|line| line.strip_prefix("model name"))

@@ -247,7 +247,7 @@ impl Metrics {
             .flat_map(|direction| PAYLOAD_TYPES.map(move |one| (labels(direction, one), 0)))
             .collect();
         for flow in flows {
-            *counts.entry(labels(flow.key.direction, flow.stream.payload_type)).or_default() += 1;
+            *counts.entry(labels(flow.key.direction, flow.main_payload_type)).or_default() += 1;
         }
         for (labels, count) in counts {
             self.voice_flows.with_label_values(&labels).set(count);

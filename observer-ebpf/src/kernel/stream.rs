@@ -51,7 +51,8 @@ pub(super) fn observe<const DIRECTION: u8>(skb: &Skb<'_>, ip: &Ip) {
     adopt(cookie, socket, tcp, reset);
 }
 
-/// Copies what the kernel knows.
+/// Copies what the kernel knows. Its smoothed round trip, and not the callback of each
+/// sample, whose arguments are zero before 6.12.
 ///
 /// # Safety
 /// Both pointers are valid.

@@ -20,6 +20,7 @@ struct Report {
     cgroup_root: Option<String>,
     probes: Vec<ProbeLine>,
     features: Vec<FeatureLine>,
+    notes: Vec<&'static str>,
 }
 
 #[derive(Debug, Serialize)]
@@ -92,7 +93,20 @@ fn of_kernel(kernel: &mut Kernel) -> Report {
         cgroup_root: Some(kernel.cgroup().display().to_string()),
         probes,
         features,
+        notes: std::fs::read_to_string("/proc/modules")
+            .map_or_else(|_| Vec::new(), |all| notes(&all)),
     }
+}
+
+/// What of this host no program can see, by the modules of its kernel.
+fn notes(modules: &str) -> Vec<&'static str> {
+    /// rtpengine's module, under its names of today and before.
+    const FORWARDERS: [&str; 2] = ["nft_rtpengine", "xt_RTPENGINE"];
+    const FORWARDED: &str = "rtpengine's kernel module is loaded: media that it forwards never \
+        passes a socket, and is not seen. `--table=-1` makes rtpengine relay in user space";
+    let is_forwarder =
+        |line: &str| line.split_whitespace().next().is_some_and(|name| FORWARDERS.contains(&name));
+    if modules.lines().any(is_forwarder) { vec![FORWARDED] } else { Vec::new() }
 }
 
 /// What the kernel said, down to its error number, and what that means here.
@@ -138,6 +152,7 @@ impl Report {
             cgroup_root: None,
             probes: Vec::new(),
             features: Vec::new(),
+            notes: Vec::new(),
         }
     }
 
@@ -172,6 +187,9 @@ impl Report {
         for line in &self.features {
             put(&mut text, format_args!("{:<31} {}\n", line.feature, line.state));
         }
+        for note in &self.notes {
+            put(&mut text, format_args!("note: {note}\n"));
+        }
         put(
             &mut text,
             match self.verdict {
@@ -196,7 +214,16 @@ fn put(text: &mut String, line: std::fmt::Arguments<'_>) {
 
 #[cfg(test)]
 mod tests {
-    use super::is_host;
+    use super::{is_host, notes};
+
+    #[test]
+    fn a_module_that_forwards_media_is_noted() {
+        let line = |name| format!("{name} 16384 1 x_tables, Live 0x0000000000000000\n");
+        for name in ["nft_rtpengine", "xt_RTPENGINE"] {
+            assert_eq!(notes(&(line("veth") + &line(name))).len(), 1, "{name}");
+        }
+        assert!(notes(&line("nf_tables")).is_empty());
+    }
 
     #[test]
     fn a_user_namespace_is_known_by_its_map() {

@@ -200,6 +200,7 @@ const INSTRUCTION_BYTES: u32 = 8;
 
 fn attach(program: &mut Program, hook: Hook, cgroup: &CgroupRoot) -> Result<(), ProgramError> {
     let directory = cgroup.directory();
+    // A link always stands beside others: the flag that asks for it is refused (EINVAL).
     let mode = CgroupAttachMode::Single;
     match hook {
         Hook::CgroupIngress | Hook::CgroupEgress => {

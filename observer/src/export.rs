@@ -1,4 +1,5 @@
 //! Where measurements go.
 
+pub mod instruments;
 pub mod metrics;
 pub mod snapshot;

@@ -2,11 +2,13 @@
 
 mod address;
 mod connection;
+mod cost;
 mod flow;
 mod loss;
 
 pub use address::socket_address;
 pub use connection::{CloseReason, Connection, Role};
+pub use cost::{MapFill, ProbeCost, ProcessUsage};
 pub use flow::{Direction, VoiceFlow, VoiceKey, codec, media};
 pub use loss::Losses;
 

@@ -2,3 +2,4 @@
 
 pub mod ebpf;
 pub mod pcap;
+pub mod process;

@@ -11,8 +11,11 @@ use crate::{
         snapshot::{Ledger as LedgerLines, Snapshot, Tcp, Voice},
     },
     ledger::Ledger,
-    model::{Connection, Losses, VoiceFlow},
-    source::ebpf::read::Kernel,
+    model::{Connection, Losses, MapFill, VoiceFlow},
+    source::{
+        ebpf::{load::Limits, read::Kernel},
+        process,
+    },
     track::{
         connections::{ConnectionInterval, ConnectionTracker},
         voice::VoiceTracker,
@@ -39,6 +42,7 @@ pub(super) struct Host {
     connections: ConnectionTracker,
     ledger: Ledger,
     metrics: Metrics,
+    limits: Limits,
     readings: u64,
     /// The last reading of which nothing failed.
     last_whole_ns: Option<u64>,
@@ -75,6 +79,7 @@ impl Host {
             connections: ConnectionTracker::new(config.connection_idle_timeout),
             ledger,
             metrics,
+            limits: config.options(false).limits,
             readings: 0,
             last_whole_ns: None,
             taken_at: None,
@@ -122,6 +127,11 @@ impl Host {
             }
         }
         self.metrics.ledger(&self.ledger);
+        self.metrics.probe_costs(&kernel.costs());
+        match process::usage() {
+            Ok(usage) => self.metrics.process(&usage),
+            Err(error) => tracing::debug!(%error, "what the observer itself uses is not known"),
+        }
         self.readings += 1;
         if is_whole {
             self.last_whole_ns = Some(now_ns());
@@ -151,7 +161,9 @@ impl Host {
     }
 
     fn read_voice(&mut self, kernel: &mut Kernel, reading: &mut Reading) -> io::Result<()> {
-        let interval = self.voice.update(kernel.flows()?, now_ns());
+        let flows = kernel.flows()?;
+        self.fill("flows", flows.len(), self.limits.flows);
+        let interval = self.voice.update(flows, now_ns());
         for flow in &interval.ended {
             if let Err(error) = kernel.remove_flow(&flow.key) {
                 self.fail("voice", &error);
@@ -166,7 +178,9 @@ impl Host {
     }
 
     fn read_connections(&mut self, kernel: &mut Kernel) -> io::Result<()> {
-        let interval = self.connections.update(kernel.connections()?, now_ns());
+        let connections = kernel.connections()?;
+        self.fill("sockets", connections.len(), self.limits.sockets);
+        let interval = self.connections.update(connections, now_ns());
         for socket in &interval.done {
             if let Err(error) = kernel.remove_connection(*socket) {
                 self.fail("tcp", &error);
@@ -175,6 +189,10 @@ impl Host {
         self.count(&interval);
         self.metrics.tcp_open(self.connections.open());
         Ok(())
+    }
+
+    fn fill(&self, map: &str, entries: usize, limit: u32) {
+        self.metrics.map(map, MapFill { entries: entries as u64, limit: limit.into() });
     }
 
     fn read_losses(&mut self, kernel: &mut Kernel) -> io::Result<()> {

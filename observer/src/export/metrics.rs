@@ -1,42 +1,26 @@
-//! The instruments, as Prometheus exposes them. Names follow from the `OpenTelemetry`
-//! names by the specification's translation: dots become underscores, the unit is
-//! spelled out, counters end in `_total`.
+//! The instruments, as Prometheus exposes them.
 
 use std::{collections::BTreeMap, iter, ops::RangeInclusive};
 
 use prometheus::{
-    Encoder as _, Gauge, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry,
-    TextEncoder,
+    CounterVec, Encoder as _, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec,
+    Opts, Registry, TextEncoder,
+    core::{Collector, GenericCounter, GenericCounterVec},
 };
 
 use crate::{
     ledger::Ledger,
-    model::{CloseReason, Connection, Direction, Role, VoiceFlow, codec, media},
+    model::{
+        CloseReason, Connection, Direction, MapFill, ProbeCost, ProcessUsage, Role, VoiceFlow,
+        codec, media,
+    },
     track::{
         connections::{ConnectionInterval, Outcome},
         voice::VoiceInterval,
     },
 };
 
-/// Boundaries of durations on a network, in s, chosen to be even on a logarithmic scale
-/// from 10 µs, as on loopback, to 10 s. Among them are 150 and 400 ms, up to which
-/// ITU-T G.114 finds a one-way delay good and bearable.
-const LATENCY: &[f64] = &[
-    0.000_01, 0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.02,
-    0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5, 5.0, 10.0,
-];
-
-/// Boundaries of jitter, in s, chosen likewise. Among them is 50 ms, the bound of delay
-/// variation in classes 0 and 1 of ITU-T Y.1541.
-const JITTER: &[f64] = &[
-    0.000_1, 0.000_25, 0.000_5, 0.001, 0.002, 0.003, 0.005, 0.007_5, 0.01, 0.015, 0.02, 0.03, 0.05,
-    0.1, 0.2, 0.5,
-];
-
-/// Boundaries of shares, chosen likewise. Among them are 0.1 %, the bound of loss in
-/// classes 0 to 4 of ITU-T Y.1541, and 3 %, that of a conversation in ITU-T G.1010.
-const RATIO: &[f64] =
-    &[0.0, 0.001, 0.002_5, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.3, 0.5, 1.0];
+use super::instruments::{self as of, Instrument, Kind};
 
 const DIRECTIONS: [Direction; 2] = [Direction::Receive, Direction::Transmit];
 /// All that seven bits can say (RFC 3550 section 5.1).
@@ -75,8 +59,15 @@ pub struct Metrics {
     tcp_closes: IntCounterVec,
     tcp_io: IntCounterVec,
     events_lost: IntCounterVec,
-    completeness: Gauge,
+    completeness: GaugeVec,
     probe_up: IntGaugeVec,
+    probe_runs: IntCounterVec,
+    probe_time: CounterVec,
+    map_entries: IntGaugeVec,
+    map_limit: IntGaugeVec,
+    process_cpu: CounterVec,
+    process_memory: IntGaugeVec,
+    process_descriptors: IntGaugeVec,
 }
 
 impl Metrics {
@@ -85,100 +76,33 @@ impl Metrics {
     /// # Errors
     /// When two instruments have one name.
     pub fn new() -> Result<Self, prometheus::Error> {
-        let direction: &[&str] = &["network_io_direction"];
-        let voice: &[&str] = &["network_io_direction", "voice_media"];
         let make = Maker { registry: Registry::new() };
         let metrics = Self {
-            voice_flows: make.gauge(
-                "observer_voice_flows",
-                "Voice flows with a packet within flow_idle_timeout",
-                &["network_io_direction", "voice_codec", "voice_media"],
-            )?,
-            voice_packets: make.counter(
-                "observer_voice_packets_total",
-                "RTP packets that came",
-                voice,
-            )?,
-            voice_lost: make.counter(
-                "observer_voice_lost_packets_total",
-                "RTP packets that the sequence numbers call for and that did not come",
-                voice,
-            )?,
-            voice_duplicates: make.counter(
-                "observer_voice_duplicate_packets_total",
-                "RTP packets that came again",
-                voice,
-            )?,
-            voice_reordered: make.counter(
-                "observer_voice_reordered_packets_total",
-                "RTP packets that came after a later one",
-                voice,
-            )?,
-            voice_io: make.counter(
-                "observer_voice_io_bytes_total",
-                "RTP headers and payloads",
-                direction,
-            )?,
-            voice_jitter: make.histogram(
-                "observer_voice_jitter_seconds",
-                "Interarrival jitter (RFC 3550), a point per flow and interval",
-                direction,
-                JITTER,
-            )?,
-            voice_loss_ratio: make.histogram(
-                "observer_voice_loss_ratio",
-                "Share of the expected RTP packets that did not come, a point per flow and interval",
-                direction,
-                RATIO,
-            )?,
-            tcp_connections: make.gauge(
-                "observer_tcp_connections",
-                "TCP connections that are established",
-                &["tcp_role"],
-            )?,
-            tcp_connect: make.histogram(
-                "observer_tcp_connect_duration_seconds",
-                "From the call of connect to the end of the handshake",
-                &["outcome"],
-                LATENCY,
-            )?,
-            tcp_accept: make.histogram(
-                "observer_tcp_accept_duration_seconds",
-                "From the SYN that came in to the end of the handshake",
-                &["outcome"],
-                LATENCY,
-            )?,
-            tcp_rtt: make.histogram(
-                "observer_tcp_rtt_seconds",
-                "Smoothed round trip (RFC 6298), a point per interval and connection with new acknowledgements",
-                &[],
-                LATENCY,
-            )?,
-            tcp_retransmissions: make.counter(
-                "observer_tcp_retransmissions_total",
-                "TCP segments sent again",
-                &[],
-            )?,
-            tcp_closes: make.counter(
-                "observer_tcp_closes_total",
-                "TCP connections and attempts that ended",
-                &["tcp_role", "reason"],
-            )?,
-            tcp_io: make.counter(
-                "observer_tcp_io_bytes_total",
-                "Bytes received, and bytes sent and acknowledged",
-                direction,
-            )?,
-            events_lost: make.counter(
-                "observer_events_lost_total",
-                "What could not be counted, by where and why",
-                &["stage", "reason"],
-            )?,
-            completeness: make.register(Gauge::new(
-                "observer_completeness_ratio",
-                "Share of what was to be counted that was",
-            )?)?,
-            probe_up: make.gauge("observer_probe_up", "1 where a probe is attached", &["probe"])?,
+            voice_flows: make.gauge(&of::VOICE_FLOWS)?,
+            voice_packets: make.counter(&of::VOICE_PACKETS)?,
+            voice_lost: make.counter(&of::VOICE_LOST)?,
+            voice_duplicates: make.counter(&of::VOICE_DUPLICATES)?,
+            voice_reordered: make.counter(&of::VOICE_REORDERED)?,
+            voice_io: make.counter(&of::VOICE_IO)?,
+            voice_jitter: make.histogram(&of::VOICE_JITTER)?,
+            voice_loss_ratio: make.histogram(&of::VOICE_LOSS_RATIO)?,
+            tcp_connections: make.gauge(&of::TCP_CONNECTIONS)?,
+            tcp_connect: make.histogram(&of::TCP_CONNECT)?,
+            tcp_accept: make.histogram(&of::TCP_ACCEPT)?,
+            tcp_rtt: make.histogram(&of::TCP_RTT)?,
+            tcp_retransmissions: make.counter(&of::TCP_RETRANSMISSIONS)?,
+            tcp_closes: make.counter(&of::TCP_CLOSES)?,
+            tcp_io: make.counter(&of::TCP_IO)?,
+            events_lost: make.counter(&of::EVENTS_LOST)?,
+            completeness: make.ratio(&of::COMPLETENESS)?,
+            probe_up: make.gauge(&of::PROBE_UP)?,
+            probe_runs: make.counter(&of::PROBE_RUNS)?,
+            probe_time: make.seconds(&of::PROBE_TIME)?,
+            map_entries: make.gauge(&of::MAP_ENTRIES)?,
+            map_limit: make.gauge(&of::MAP_LIMIT)?,
+            process_cpu: make.seconds(&of::PROCESS_CPU)?,
+            process_memory: make.gauge(&of::PROCESS_MEMORY)?,
+            process_descriptors: make.gauge(&of::PROCESS_DESCRIPTORS)?,
             registry: make.registry,
         };
         metrics.begin();
@@ -215,7 +139,7 @@ impl Metrics {
                 self.tcp_closes.with_label_values(&[role.as_str(), reason.as_str()]);
             }
         }
-        self.completeness.set(1.0);
+        self.completeness.with_label_values::<&str>(&[]).set(1.0);
         self.voice_flows(iter::empty());
         self.tcp_open(iter::empty());
     }
@@ -291,10 +215,33 @@ impl Metrics {
     /// Takes in the ledger.
     pub fn ledger(&self, ledger: &Ledger) {
         for ((stage, reason), count) in ledger.losses() {
-            let counter = self.events_lost.with_label_values(&[stage, reason]);
-            counter.inc_by(count.saturating_sub(counter.get()));
+            set(&self.events_lost, &[stage, reason], count);
         }
-        self.completeness.set(ledger.completeness());
+        self.completeness.with_label_values::<&str>(&[]).set(ledger.completeness());
+    }
+
+    /// Takes in what the programs cost, as far as the kernel counts it.
+    pub fn probe_costs(&self, costs: &[ProbeCost]) {
+        for cost in costs.iter().filter(|cost| cost.runs > 0) {
+            set(&self.probe_runs, &[cost.probe], cost.runs);
+            set(&self.probe_time, &[cost.probe], cost.time.as_secs_f64());
+        }
+    }
+
+    /// Takes in how full a map is.
+    pub fn map(&self, name: &str, fill: MapFill) {
+        let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        self.map_entries.with_label_values(&[name]).set(number(fill.entries));
+        self.map_limit.with_label_values(&[name]).set(number(fill.limit));
+    }
+
+    /// Takes in what the observer itself uses.
+    pub fn process(&self, usage: &ProcessUsage) {
+        set(&self.process_cpu, &["user"], usage.user.as_secs_f64());
+        set(&self.process_cpu, &["system"], usage.system.as_secs_f64());
+        let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        self.process_memory.with_label_values::<&str>(&[]).set(number(usage.memory_bytes));
+        self.process_descriptors.with_label_values::<&str>(&[]).set(number(usage.descriptors));
     }
 
     /// Says whether a probe is attached.
@@ -313,6 +260,19 @@ impl Metrics {
     }
 }
 
+/// Brings a counter to what somebody else has counted.
+fn set<P>(counters: &GenericCounterVec<P>, labels: &[&str], to: P::T)
+where
+    P: prometheus::core::Atomic,
+    P::T: PartialOrd + std::ops::Sub<Output = P::T>,
+{
+    let counter: GenericCounter<P> = counters.with_label_values(labels);
+    let now = counter.get();
+    if to > now {
+        counter.inc_by(to - now);
+    }
+}
+
 struct Maker {
     registry: Registry,
 }
@@ -320,40 +280,44 @@ struct Maker {
 impl Maker {
     fn register<C>(&self, collector: C) -> Result<C, prometheus::Error>
     where
-        C: prometheus::core::Collector + Clone + 'static,
+        C: Collector + Clone + 'static,
     {
         self.registry.register(Box::new(collector.clone()))?;
         Ok(collector)
     }
 
-    fn counter(
-        &self,
-        name: &str,
-        help: &str,
-        labels: &[&str],
-    ) -> Result<IntCounterVec, prometheus::Error> {
-        self.register(IntCounterVec::new(Opts::new(name, help), labels)?)
+    fn counter(&self, of: &Instrument) -> Result<IntCounterVec, prometheus::Error> {
+        self.register(with_labels(of, IntCounterVec::new)?)
     }
 
-    fn gauge(
-        &self,
-        name: &str,
-        help: &str,
-        labels: &[&str],
-    ) -> Result<IntGaugeVec, prometheus::Error> {
-        self.register(IntGaugeVec::new(Opts::new(name, help), labels)?)
+    fn seconds(&self, of: &Instrument) -> Result<CounterVec, prometheus::Error> {
+        self.register(with_labels(of, CounterVec::new)?)
     }
 
-    fn histogram(
-        &self,
-        name: &str,
-        help: &str,
-        labels: &[&str],
-        buckets: &[f64],
-    ) -> Result<HistogramVec, prometheus::Error> {
-        let opts = HistogramOpts::new(name, help).buckets(buckets.to_vec());
-        self.register(HistogramVec::new(opts, labels)?)
+    fn gauge(&self, of: &Instrument) -> Result<IntGaugeVec, prometheus::Error> {
+        self.register(with_labels(of, IntGaugeVec::new)?)
     }
+
+    fn ratio(&self, of: &Instrument) -> Result<GaugeVec, prometheus::Error> {
+        self.register(with_labels(of, GaugeVec::new)?)
+    }
+
+    fn histogram(&self, of: &Instrument) -> Result<HistogramVec, prometheus::Error> {
+        let Kind::Histogram(bounds) = of.kind else {
+            return Err(prometheus::Error::Msg(format!("{} has no boundaries", of.name)));
+        };
+        let options = HistogramOpts::new(of.prometheus_name(), of.meaning).buckets(bounds.to_vec());
+        self.register(with_labels(of, |_, labels| HistogramVec::new(options, labels))?)
+    }
+}
+
+fn with_labels<C>(
+    of: &Instrument,
+    make: impl FnOnce(Opts, &[&str]) -> Result<C, prometheus::Error>,
+) -> Result<C, prometheus::Error> {
+    let labels = of.labels();
+    let labels: Vec<_> = labels.iter().map(String::as_str).collect();
+    make(Opts::new(of.prometheus_name(), of.meaning), &labels)
 }
 
 #[cfg(test)]
@@ -372,6 +336,47 @@ mod tests {
             direction: Direction::Receive,
         };
         VoiceFlow::new(key, "10.0.0.1:4000".parse().unwrap(), Flow::new(&header, 172, 1))
+    }
+
+    #[test]
+    fn every_instrument_is_exposed() {
+        let metrics = Metrics::new().unwrap();
+        let second = std::time::Duration::from_secs(1);
+        metrics.probe_costs(&[ProbeCost { probe: "ingress", runs: 3, time: second }]);
+        metrics.probe("ingress", true);
+        metrics.map("flows", MapFill { entries: 1, limit: 2 });
+        metrics.process(&ProcessUsage {
+            user: second,
+            system: second,
+            memory_bytes: 1,
+            descriptors: 1,
+        });
+        let mut ledger = Ledger::default();
+        ledger.add("voice", "read_failed", 1);
+        metrics.ledger(&ledger);
+        let text = metrics.text().unwrap();
+        for one in of::ALL {
+            let kind = match one.kind {
+                Kind::Counter => "counter",
+                Kind::UpDownCounter | Kind::Gauge => "gauge",
+                Kind::Histogram(_) => "histogram",
+            };
+            let line = format!("# TYPE {} {kind}\n", one.prometheus_name());
+            assert!(text.contains(&line), "no {line} in {text}");
+        }
+        assert_eq!(text.matches("# TYPE ").count(), of::ALL.len());
+    }
+
+    #[test]
+    fn a_counter_of_somebody_else_never_goes_back() {
+        let metrics = Metrics::new().unwrap();
+        for runs in [3, 2, 7] {
+            let time = std::time::Duration::from_millis(runs);
+            metrics.probe_costs(&[ProbeCost { probe: "egress", runs, time }]);
+        }
+        let text = metrics.text().unwrap();
+        assert!(text.contains("observer_probe_runs_total{probe=\"egress\"} 7\n"), "{text}");
+        assert!(text.contains("observer_probe_time_seconds_total{probe=\"egress\"} 0.007\n"));
     }
 
     #[test]

@@ -26,7 +26,8 @@ use super::{
     table::Table,
 };
 use crate::model::{
-    Connection, Direction, Losses, Role, SocketCookie, VoiceFlow, VoiceKey, socket_address,
+    Connection, Direction, Losses, ProbeCost, Role, SocketCookie, VoiceFlow, VoiceKey,
+    socket_address,
 };
 
 /// The programs at work, and what they have counted. They detach when this goes.
@@ -65,6 +66,21 @@ impl Kernel {
     #[must_use]
     pub fn probes(&self) -> &[ProbeState] {
         &self.loaded.probes
+    }
+
+    /// What each probe's program has cost. A program of which the kernel tells nothing is
+    /// left out.
+    #[must_use]
+    pub fn costs(&self) -> Vec<ProbeCost> {
+        let cost = |state: &ProbeState| {
+            let info = self.loaded.ebpf.program(state.program)?.info().ok()?;
+            Some(ProbeCost {
+                probe: state.probe.name,
+                runs: info.run_count(),
+                time: info.run_time(),
+            })
+        };
+        self.loaded.probes.iter().filter_map(cost).collect()
     }
 
     /// Where the programs are attached.

@@ -1,0 +1,378 @@
+//! Every instrument: the one place where a metric has its name, unit, attributes,
+//! boundaries and meaning. `docs/metrics.md` is made from this.
+
+/// How figures of an instrument add up.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Kind {
+    /// A sum that only grows.
+    Counter,
+    /// A sum that grows and shrinks.
+    UpDownCounter,
+    /// What is at a moment.
+    Gauge,
+    /// A distribution, with the upper bounds of its buckets.
+    Histogram(&'static [f64]),
+}
+
+/// An attribute, and all the values it can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attribute {
+    /// `OpenTelemetry` name.
+    pub name: &'static str,
+    /// The values, in words.
+    pub values: &'static str,
+}
+
+/// One instrument.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Instrument {
+    /// `OpenTelemetry` name.
+    pub name: &'static str,
+    /// How its figures add up.
+    pub kind: Kind,
+    /// Unit in UCUM, as `OpenTelemetry` writes it: `s`, `By`, `1`, or a noun in braces.
+    pub unit: &'static str,
+    /// What tells its series apart.
+    pub attributes: &'static [Attribute],
+    /// What it counts.
+    pub meaning: &'static str,
+}
+
+impl Instrument {
+    /// The Prometheus name, by `OpenTelemetry`'s translation: dots become underscores, the
+    /// unit is spelled out, counters end in `_total` and gauges of unit 1 in `_ratio`.
+    #[must_use]
+    pub fn prometheus_name(&self) -> String {
+        let mut name = underscored(self.name);
+        let unit = match (self.unit, self.kind) {
+            ("s", _) => "_seconds",
+            ("By", _) => "_bytes",
+            ("1", Kind::Gauge) => "_ratio",
+            _ => "",
+        };
+        name.push_str(unit);
+        if self.kind == Kind::Counter {
+            name.push_str("_total");
+        }
+        name
+    }
+
+    /// The Prometheus names of its attributes.
+    #[must_use]
+    pub fn labels(&self) -> Vec<String> {
+        self.attributes.iter().map(|attribute| underscored(attribute.name)).collect()
+    }
+}
+
+fn underscored(name: &str) -> String {
+    name.replace('.', "_")
+}
+
+/// Boundaries of durations on a network, in s, chosen to be even on a logarithmic scale
+/// from 10 µs, as on loopback, to 10 s. Among them are 150 and 400 ms, up to which
+/// ITU-T G.114 finds a one-way delay good and bearable.
+const LATENCY: &[f64] = &[
+    0.000_01, 0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.02,
+    0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5, 5.0, 10.0,
+];
+
+/// Boundaries of jitter, in s, chosen likewise. Among them is 50 ms, the bound of delay
+/// variation in classes 0 and 1 of ITU-T Y.1541.
+const JITTER: &[f64] = &[
+    0.000_1, 0.000_25, 0.000_5, 0.001, 0.002, 0.003, 0.005, 0.007_5, 0.01, 0.015, 0.02, 0.03, 0.05,
+    0.1, 0.2, 0.5,
+];
+
+/// Boundaries of shares, chosen likewise. Among them are 0.1 %, the bound of loss in
+/// classes 0 to 4 of ITU-T Y.1541, and 3 %, that of a conversation in ITU-T G.1010.
+const RATIO: &[f64] =
+    &[0.0, 0.001, 0.002_5, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.3, 0.5, 1.0];
+
+const DIRECTION: Attribute = Attribute {
+    name: "network.io.direction",
+    values: "`receive` or `transmit`, as the observed process sees it",
+};
+const MEDIA: Attribute = Attribute {
+    name: "voice.media",
+    values: "`audio`, `video`, or `unknown` for a payload type that signalling gave a meaning to",
+};
+const CODEC: Attribute = Attribute {
+    name: "voice.codec",
+    values: "the encoding that RFC 3551 gives the payload type, in lower case, else `unknown`",
+};
+const ROLE: Attribute = Attribute {
+    name: "tcp.role",
+    values: "`client`, `server`, or `unknown` for a connection older than the observer",
+};
+const OUTCOME: Attribute =
+    Attribute { name: "outcome", values: "`success`, `refused` or `timeout`" };
+const REASON: Attribute = Attribute {
+    name: "reason",
+    values: "`fin_sent`, `fin_received`, `reset_received`, `reset_sent`, `timeout`, `refused` or `connect_timeout`",
+};
+const STAGE: Attribute =
+    Attribute { name: "stage", values: "where it was lost: see the ledger in the architecture" };
+const WHY: Attribute =
+    Attribute { name: "reason", values: "why it was lost: see the ledger in the architecture" };
+const PROBE: Attribute = Attribute { name: "probe", values: "`ingress`, `egress` or `lifecycle`" };
+const MAP: Attribute = Attribute { name: "map", values: "`flows` or `sockets`" };
+const MODE: Attribute = Attribute { name: "cpu.mode", values: "`user` or `system`" };
+
+/// Voice flows that there are.
+pub const VOICE_FLOWS: Instrument = Instrument {
+    name: "observer.voice.flows",
+    kind: Kind::UpDownCounter,
+    unit: "{flow}",
+    attributes: &[DIRECTION, CODEC, MEDIA],
+    meaning: "Voice flows with a packet within flow_idle_timeout",
+};
+/// Packets that came.
+pub const VOICE_PACKETS: Instrument = Instrument {
+    name: "observer.voice.packets",
+    kind: Kind::Counter,
+    unit: "{packet}",
+    attributes: &[DIRECTION, MEDIA],
+    meaning: "RTP packets that came",
+};
+/// Packets that did not.
+pub const VOICE_LOST: Instrument = Instrument {
+    name: "observer.voice.lost_packets",
+    kind: Kind::Counter,
+    unit: "{packet}",
+    attributes: &[DIRECTION, MEDIA],
+    meaning: "RTP packets that the sequence numbers call for and that did not come",
+};
+/// Packets that came again.
+pub const VOICE_DUPLICATES: Instrument = Instrument {
+    name: "observer.voice.duplicate_packets",
+    kind: Kind::Counter,
+    unit: "{packet}",
+    attributes: &[DIRECTION, MEDIA],
+    meaning: "RTP packets that came again",
+};
+/// Packets out of order.
+pub const VOICE_REORDERED: Instrument = Instrument {
+    name: "observer.voice.reordered_packets",
+    kind: Kind::Counter,
+    unit: "{packet}",
+    attributes: &[DIRECTION, MEDIA],
+    meaning: "RTP packets that came after a later one (RFC 4737)",
+};
+/// Bytes of voice.
+pub const VOICE_IO: Instrument = Instrument {
+    name: "observer.voice.io",
+    kind: Kind::Counter,
+    unit: "By",
+    attributes: &[DIRECTION],
+    meaning: "RTP headers and payloads",
+};
+/// Jitter.
+pub const VOICE_JITTER: Instrument = Instrument {
+    name: "observer.voice.jitter",
+    kind: Kind::Histogram(JITTER),
+    unit: "s",
+    attributes: &[DIRECTION],
+    meaning: "Interarrival jitter (RFC 3550), a point per flow and interval",
+};
+/// Loss.
+pub const VOICE_LOSS_RATIO: Instrument = Instrument {
+    name: "observer.voice.loss.ratio",
+    kind: Kind::Histogram(RATIO),
+    unit: "1",
+    attributes: &[DIRECTION],
+    meaning: "Share of the expected RTP packets that did not come, a point per flow and interval",
+};
+/// Connections that stand.
+pub const TCP_CONNECTIONS: Instrument = Instrument {
+    name: "observer.tcp.connections",
+    kind: Kind::UpDownCounter,
+    unit: "{connection}",
+    attributes: &[ROLE],
+    meaning: "TCP connections that are established",
+};
+/// Connecting.
+pub const TCP_CONNECT: Instrument = Instrument {
+    name: "observer.tcp.connect.duration",
+    kind: Kind::Histogram(LATENCY),
+    unit: "s",
+    attributes: &[OUTCOME],
+    meaning: "From the call of connect to the end of the handshake",
+};
+/// Accepting.
+pub const TCP_ACCEPT: Instrument = Instrument {
+    name: "observer.tcp.accept.duration",
+    kind: Kind::Histogram(LATENCY),
+    unit: "s",
+    attributes: &[OUTCOME],
+    meaning: "From the SYN that came in to the end of the handshake; always a success",
+};
+/// Round trips.
+pub const TCP_RTT: Instrument = Instrument {
+    name: "observer.tcp.rtt",
+    kind: Kind::Histogram(LATENCY),
+    unit: "s",
+    attributes: &[],
+    meaning: "Smoothed round trip (RFC 6298), a point per interval and connection with new acknowledgements",
+};
+/// Segments sent again.
+pub const TCP_RETRANSMISSIONS: Instrument = Instrument {
+    name: "observer.tcp.retransmissions",
+    kind: Kind::Counter,
+    unit: "{segment}",
+    attributes: &[],
+    meaning: "TCP segments sent again",
+};
+/// Ends.
+pub const TCP_CLOSES: Instrument = Instrument {
+    name: "observer.tcp.closes",
+    kind: Kind::Counter,
+    unit: "{connection}",
+    attributes: &[ROLE, REASON],
+    meaning: "TCP connections and attempts that ended",
+};
+/// Bytes of TCP.
+pub const TCP_IO: Instrument = Instrument {
+    name: "observer.tcp.io",
+    kind: Kind::Counter,
+    unit: "By",
+    attributes: &[DIRECTION],
+    meaning: "Bytes received, and bytes sent and acknowledged",
+};
+/// The ledger.
+pub const EVENTS_LOST: Instrument = Instrument {
+    name: "observer.events.lost",
+    kind: Kind::Counter,
+    unit: "{event}",
+    attributes: &[STAGE, WHY],
+    meaning: "What could not be counted, by where and why",
+};
+/// How whole the figures are.
+pub const COMPLETENESS: Instrument = Instrument {
+    name: "observer.completeness",
+    kind: Kind::Gauge,
+    unit: "1",
+    attributes: &[],
+    meaning: "Share of what was to be counted that was",
+};
+/// Whether a probe is attached.
+pub const PROBE_UP: Instrument = Instrument {
+    name: "observer.probe.up",
+    kind: Kind::Gauge,
+    unit: "{probe}",
+    attributes: &[PROBE],
+    meaning: "1 where a probe is attached, else 0",
+};
+/// How often a program ran.
+pub const PROBE_RUNS: Instrument = Instrument {
+    name: "observer.probe.runs",
+    kind: Kind::Counter,
+    unit: "{run}",
+    attributes: &[PROBE],
+    meaning: "Runs of a probe's program, while the kernel counts them (sysctl kernel.bpf_stats_enabled)",
+};
+/// How long a program ran.
+pub const PROBE_TIME: Instrument = Instrument {
+    name: "observer.probe.time",
+    kind: Kind::Counter,
+    unit: "s",
+    attributes: &[PROBE],
+    meaning: "Time in a probe's program, while the kernel counts it; counting adds some 50 ns to a run",
+};
+/// What is in a map.
+pub const MAP_ENTRIES: Instrument = Instrument {
+    name: "observer.map.entries",
+    kind: Kind::UpDownCounter,
+    unit: "{entry}",
+    attributes: &[MAP],
+    meaning: "Entries of a kernel map at the last reading",
+};
+/// What a map has room for.
+pub const MAP_LIMIT: Instrument = Instrument {
+    name: "observer.map.limit",
+    kind: Kind::UpDownCounter,
+    unit: "{entry}",
+    attributes: &[MAP],
+    meaning: "Entries that a kernel map has room for: max_flows, max_connections",
+};
+/// The observer's own CPU time.
+pub const PROCESS_CPU: Instrument = Instrument {
+    name: "process.cpu.time",
+    kind: Kind::Counter,
+    unit: "s",
+    attributes: &[MODE],
+    meaning: "CPU time of the observer itself; its programs run in the time of whoever sends or receives",
+};
+/// The observer's own memory.
+pub const PROCESS_MEMORY: Instrument = Instrument {
+    name: "process.memory.usage",
+    kind: Kind::UpDownCounter,
+    unit: "By",
+    attributes: &[],
+    meaning: "Physical memory of the observer itself, without its kernel maps",
+};
+/// The observer's own descriptors.
+pub const PROCESS_DESCRIPTORS: Instrument = Instrument {
+    name: "process.open_file_descriptor.count",
+    kind: Kind::UpDownCounter,
+    unit: "{file_descriptor}",
+    attributes: &[],
+    meaning: "Open file descriptors of the observer itself",
+};
+
+/// Every instrument, in the order in which people read them.
+pub const ALL: [&Instrument; 25] = [
+    &VOICE_FLOWS,
+    &VOICE_PACKETS,
+    &VOICE_LOST,
+    &VOICE_DUPLICATES,
+    &VOICE_REORDERED,
+    &VOICE_IO,
+    &VOICE_JITTER,
+    &VOICE_LOSS_RATIO,
+    &TCP_CONNECTIONS,
+    &TCP_CONNECT,
+    &TCP_ACCEPT,
+    &TCP_RTT,
+    &TCP_RETRANSMISSIONS,
+    &TCP_CLOSES,
+    &TCP_IO,
+    &EVENTS_LOST,
+    &COMPLETENESS,
+    &PROBE_UP,
+    &PROBE_RUNS,
+    &PROBE_TIME,
+    &MAP_ENTRIES,
+    &MAP_LIMIT,
+    &PROCESS_CPU,
+    &PROCESS_MEMORY,
+    &PROCESS_DESCRIPTORS,
+];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn names_follow_the_translation() {
+        assert_eq!(VOICE_LOST.prometheus_name(), "observer_voice_lost_packets_total");
+        assert_eq!(VOICE_IO.prometheus_name(), "observer_voice_io_bytes_total");
+        assert_eq!(VOICE_JITTER.prometheus_name(), "observer_voice_jitter_seconds");
+        assert_eq!(VOICE_LOSS_RATIO.prometheus_name(), "observer_voice_loss_ratio");
+        assert_eq!(COMPLETENESS.prometheus_name(), "observer_completeness_ratio");
+        assert_eq!(PROBE_UP.prometheus_name(), "observer_probe_up");
+        assert_eq!(TCP_CLOSES.labels(), ["tcp_role", "reason"]);
+    }
+
+    #[test]
+    fn names_are_distinct_and_boundaries_rise() {
+        let names: HashSet<_> = ALL.iter().map(|one| one.prometheus_name()).collect();
+        assert_eq!(names.len(), ALL.len());
+        for one in ALL {
+            if let Kind::Histogram(bounds) = one.kind {
+                assert!(bounds.is_sorted_by(|low, high| low < high), "{}", one.name);
+            }
+        }
+    }
+}

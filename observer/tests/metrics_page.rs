@@ -13,10 +13,11 @@ const BEGIN: &str = "<!-- made by the test metrics_page: begin -->\n";
 const END: &str = "<!-- made by the test metrics_page: end -->\n";
 
 /// Instruments about the observer itself; the others need a probe.
-const OWN: [&str; 5] = [
+const OWN: [&str; 6] = [
     "observer.events.lost",
     "observer.completeness",
     "observer.probe.",
+    "observer.reading.",
     "observer.map.",
     "process.",
 ];

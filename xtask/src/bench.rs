@@ -1,5 +1,6 @@
 //! `bench`: what the programs cost, measured on this machine.
 
+mod flows;
 mod page;
 mod report;
 
@@ -25,6 +26,8 @@ pub(crate) struct Args {
 enum What {
     /// Each eBPF program and the floor programs, in one run, against the budgets
     Kernel(Kernel),
+    /// The observer with full tables: memory, CPU time at rest, and how long a reading takes
+    Flows(flows::Flows),
 }
 
 /// How to measure the kernel's side.
@@ -38,10 +41,17 @@ pub(crate) struct Kernel {
     write: bool,
 }
 
-/// Measures as root; fails when a budget is exceeded.
+/// Measures as root.
 pub(crate) fn main(places: &Places, args: &Args) -> Result<ExitCode> {
-    let What::Kernel(kernel) = &args.what;
     setup::ensure(places, &[Part::Rust, Part::Linker], false)?;
+    match &args.what {
+        What::Kernel(args) => kernel(places, args),
+        What::Flows(args) => flows::main(places, args),
+    }
+}
+
+/// Fails when a budget is exceeded.
+fn kernel(places: &Places, kernel: &Kernel) -> Result<ExitCode> {
     let mut build = cargo();
     build.args(["build", "--release", "-p", "observer", "--example", "bench_kernel"]);
     // A stub has nothing to measure.
@@ -59,7 +69,7 @@ pub(crate) fn main(places: &Places, args: &Args) -> Result<ExitCode> {
     ensure!(!report.verdicts.is_empty(), "the measurement judged nothing: report this");
     show(&report);
     if kernel.write {
-        page::write(&places.root.join("docs/performance.md"), &report)?;
+        page::write(&places.root.join("docs/performance.md"), "kernel", &page::kernel(&report))?;
         println!("docs/performance.md is written");
     }
     let well = report.verdicts.iter().all(report::Verdict::holds);

@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use crate::{
@@ -112,6 +112,7 @@ impl Host {
 
     /// Reads every table once.
     pub(super) fn read(&mut self, kernel: &mut Kernel) -> Reading {
+        let begun = Instant::now();
         let mut reading = Reading::default();
         self.taken_at = Some(SystemTime::now());
         self.drain(kernel);
@@ -132,6 +133,7 @@ impl Host {
             Ok(usage) => self.metrics.process(&usage),
             Err(error) => tracing::debug!(%error, "what the observer itself uses is not known"),
         }
+        self.metrics.reading(begun.elapsed());
         self.readings += 1;
         if is_whole {
             self.last_whole_ns = Some(now_ns());

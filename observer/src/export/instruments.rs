@@ -88,6 +88,13 @@ const JITTER: &[f64] = &[
 const RATIO: &[f64] =
     &[0.0, 0.001, 0.002_5, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.3, 0.5, 1.0];
 
+/// Boundaries of the time that one reading takes, in s: even on a logarithmic scale from
+/// 100 µs, for a table that is empty, to 10 s, the longest usual interval.
+const READING: &[f64] = &[
+    0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0,
+    2.5, 5.0, 10.0,
+];
+
 const DIRECTION: Attribute = Attribute {
     name: "network.io.direction",
     values: "`receive` or `transmit`, as the observed process sees it",
@@ -278,6 +285,14 @@ pub const PROBE_TIME: Instrument = Instrument {
     attributes: &[PROBE],
     meaning: "Time in a probe's program, while the kernel counts it; counting adds some 50 ns to a run",
 };
+/// How long a reading takes.
+pub const READING_DURATION: Instrument = Instrument {
+    name: "observer.reading.duration",
+    kind: Kind::Histogram(READING),
+    unit: "s",
+    attributes: &[],
+    meaning: "From the first look into the kernel's maps to the last figure, once an interval",
+};
 /// What is in a map.
 pub const MAP_ENTRIES: Instrument = Instrument {
     name: "observer.map.entries",
@@ -320,7 +335,7 @@ pub const PROCESS_DESCRIPTORS: Instrument = Instrument {
 };
 
 /// Every instrument, in the order in which people read them.
-pub const ALL: [&Instrument; 25] = [
+pub const ALL: [&Instrument; 26] = [
     &VOICE_FLOWS,
     &VOICE_PACKETS,
     &VOICE_LOST,
@@ -341,6 +356,7 @@ pub const ALL: [&Instrument; 25] = [
     &PROBE_UP,
     &PROBE_RUNS,
     &PROBE_TIME,
+    &READING_DURATION,
     &MAP_ENTRIES,
     &MAP_LIMIT,
     &PROCESS_CPU,

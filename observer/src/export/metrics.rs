@@ -1,6 +1,6 @@
 //! The instruments, as Prometheus exposes them.
 
-use std::{collections::BTreeMap, iter, ops::RangeInclusive};
+use std::{collections::BTreeMap, iter, ops::RangeInclusive, time::Duration};
 
 use prometheus::{
     CounterVec, Encoder as _, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec,
@@ -63,6 +63,7 @@ pub struct Metrics {
     probe_up: IntGaugeVec,
     probe_runs: IntCounterVec,
     probe_time: CounterVec,
+    reading: HistogramVec,
     map_entries: IntGaugeVec,
     map_limit: IntGaugeVec,
     process_cpu: CounterVec,
@@ -98,6 +99,7 @@ impl Metrics {
             probe_up: make.gauge(&of::PROBE_UP)?,
             probe_runs: make.counter(&of::PROBE_RUNS)?,
             probe_time: make.seconds(&of::PROBE_TIME)?,
+            reading: make.histogram(&of::READING_DURATION)?,
             map_entries: make.gauge(&of::MAP_ENTRIES)?,
             map_limit: make.gauge(&of::MAP_LIMIT)?,
             process_cpu: make.seconds(&of::PROCESS_CPU)?,
@@ -140,6 +142,7 @@ impl Metrics {
             }
         }
         self.completeness.with_label_values::<&str>(&[]).set(1.0);
+        self.reading.with_label_values::<&str>(&[]);
         self.voice_flows(iter::empty());
         self.tcp_open(iter::empty());
     }
@@ -226,6 +229,11 @@ impl Metrics {
             set(&self.probe_runs, &[cost.probe], cost.runs);
             set(&self.probe_time, &[cost.probe], cost.time.as_secs_f64());
         }
+    }
+
+    /// Takes in how long a reading took.
+    pub fn reading(&self, duration: Duration) {
+        self.reading.with_label_values::<&str>(&[]).observe(duration.as_secs_f64());
     }
 
     /// Takes in how full a map is.
@@ -341,7 +349,7 @@ mod tests {
     #[test]
     fn every_instrument_is_exposed() {
         let metrics = Metrics::new().unwrap();
-        let second = std::time::Duration::from_secs(1);
+        let second = Duration::from_secs(1);
         metrics.probe_costs(&[ProbeCost { probe: "ingress", runs: 3, time: second }]);
         metrics.probe("ingress", true);
         metrics.map("flows", MapFill { entries: 1, limit: 2 });
@@ -371,7 +379,7 @@ mod tests {
     fn a_counter_of_somebody_else_never_goes_back() {
         let metrics = Metrics::new().unwrap();
         for runs in [3, 2, 7] {
-            let time = std::time::Duration::from_millis(runs);
+            let time = Duration::from_millis(runs);
             metrics.probe_costs(&[ProbeCost { probe: "egress", runs, time }]);
         }
         let text = metrics.text().unwrap();

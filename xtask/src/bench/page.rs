@@ -7,30 +7,33 @@ use anyhow::{Context, Result};
 
 use super::report::{BUDGETS, Report, TIMED, WHOLE};
 
-const BEGIN: &str = "<!-- cargo xtask bench kernel --write: begin -->\n";
-const END: &str = "<!-- cargo xtask bench kernel --write: end -->\n";
-
-/// Replaces what stands between the marks; every other word of the page stays.
-pub(super) fn write(path: &Path, report: &Report) -> Result<()> {
+/// Replaces what stands between the marks of one benchmark; every other word of the page
+/// stays.
+pub(super) fn write(path: &Path, bench: &str, figures: &str) -> Result<()> {
     let page = fs::read_to_string(path)
         .with_context(|| format!("cannot read {}: restore it from git", path.display()))?;
-    fs::write(path, replace(&page, &figures(report))?)
+    fs::write(path, replace(&page, bench, figures)?)
         .with_context(|| format!("cannot write {}: make it writable", path.display()))
 }
 
-fn replace(page: &str, figures: &str) -> Result<String> {
+fn replace(page: &str, bench: &str, figures: &str) -> Result<String> {
+    let mark = |which| format!("<!-- cargo xtask bench {bench} --write: {which} -->\n");
+    let (begin, end) = (mark("begin"), mark("end"));
     let marks = || {
-        let (before, rest) = page.split_once(BEGIN)?;
-        let (_, after) = rest.split_once(END)?;
+        let (before, rest) = page.split_once(&begin)?;
+        let (_, after) = rest.split_once(&end)?;
         Some((before, after))
     };
-    let (before, after) = marks().context(
-        "docs/performance.md has lost the two marks of `cargo xtask bench kernel --write`: restore them from git",
-    )?;
-    Ok(format!("{before}{BEGIN}\n{figures}\n{END}{after}"))
+    let (before, after) = marks().with_context(|| {
+        format!(
+            "docs/performance.md has lost the two marks of `cargo xtask bench {bench} --write`: restore them from git"
+        )
+    })?;
+    Ok(format!("{before}{begin}\n{figures}\n{end}{after}"))
 }
 
-fn figures(report: &Report) -> String {
+/// The figures of the programs.
+pub(super) fn kernel(report: &Report) -> String {
     let budgets: Vec<Vec<String>> = report
         .verdicts
         .iter()
@@ -56,7 +59,7 @@ fn figures(report: &Report) -> String {
     )
 }
 
-fn table(head: &[&str], rows: &[Vec<String>]) -> String {
+pub(super) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
     let head: Vec<String> = head.iter().map(|&title| title.to_owned()).collect();
     let rule: Vec<String> = head
@@ -75,17 +78,18 @@ mod tests {
 
     #[test]
     fn only_what_stands_between_the_marks_changes() {
-        let page = format!("before\n{BEGIN}old\n{END}after\n");
-        let once = replace(&page, &figures(&report())).unwrap();
+        let mark = |which| format!("<!-- cargo xtask bench kernel --write: {which} -->\n");
+        let page = format!("before\n{}old\n{}after\n", mark("begin"), mark("end"));
+        let once = replace(&page, "kernel", &kernel(&report())).unwrap();
         assert!(once.starts_with("before\n") && once.ends_with("after\n"), "{once}");
         assert!(once.contains("| RTP | empty | 50 | 51 | - |") && !once.contains("old"), "{once}");
         assert!(once.contains("**exceeded**"), "{once}");
-        assert_eq!(replace(&once, &figures(&report())).unwrap(), once);
+        assert_eq!(replace(&once, "kernel", &kernel(&report())).unwrap(), once);
     }
 
     #[test]
     fn a_page_without_marks_is_refused() {
-        let error = replace("nothing here\n", "x").unwrap_err().to_string();
+        let error = replace("nothing here\n", "kernel", "x").unwrap_err().to_string();
         assert!(error.contains("marks"), "{error}");
     }
 }

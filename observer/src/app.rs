@@ -20,6 +20,8 @@ mod http;
 
 mod demo;
 
+mod reload;
+
 mod run;
 
 mod top;
@@ -31,8 +33,9 @@ use std::{
 
 use clap::CommandFactory as _;
 
-use cli::{Cli, Command};
+use cli::{Cli, Command, ConfigFormat};
 use failure::Failure;
+use reload::Reload;
 
 /// Runs the command line of this process.
 #[must_use]
@@ -59,19 +62,35 @@ pub fn main() -> ExitCode {
 }
 
 fn dispatch(cli: Cli) -> Result<(), Failure> {
-    let Cli { config, verbose, settings, command } = cli;
+    let (inputs, verbose) = (cli.inputs(), cli.verbose);
     // The file has its say on the log too.
     let configure = || {
-        let config = config::load(config.as_deref(), settings)?;
-        logging::start(verbose, config.log.as_deref())?;
-        Ok::<_, Failure>(config)
+        let (config, sources) = inputs.load().map_err(Failure::cannot_run)?;
+        let filter = logging::start(verbose, config.log.as_deref())?;
+        Ok::<_, Failure>((config, sources, filter))
     };
-    match command {
-        Command::Run { demo } => run::run(&configure()?, demo, verbose >= 2),
-        Command::Check { format } => check::check(&configure()?, format),
-        Command::Top { once, format, url } => top::top(&configure()?, once, format, url.as_deref()),
-        Command::Replay { file, format } => replay::replay(&configure()?, &file, format),
-        Command::Config { schema } => config::print(&configure()?, schema),
+    match cli.command {
+        Command::Run { demo } => {
+            let (config, _, filter) = configure()?;
+            run::run(config, &Reload::new(inputs, filter), demo, verbose >= 2)
+        }
+        Command::Check { format } => check::check(&configure()?.0, format),
+        Command::Top { once, format, url } => {
+            top::top(&configure()?.0, once, format, url.as_deref())
+        }
+        Command::Replay { file, format } => replay::replay(&configure()?.0, &file, format),
+        Command::Config { schema, format } => {
+            let (config, sources, _) = configure()?;
+            let text = if schema {
+                config::schema().map_err(Failure::cannot_run)?
+            } else {
+                match format {
+                    ConfigFormat::Yaml => config.yaml(&sources).map_err(Failure::cannot_run)?,
+                    ConfigFormat::Json => config.json(&sources).map_err(Failure::cannot_run)?,
+                }
+            };
+            Ok(failure::print(&text)?)
+        }
         Command::Completions { shell } => {
             let mut out = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "observer", &mut out);

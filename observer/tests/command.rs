@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::{
+    collections::BTreeSet,
     fs::{self, File},
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{SocketAddr, TcpListener, TcpStream, UdpSocket},
@@ -67,9 +68,13 @@ struct Running {
 
 impl Running {
     fn start(arguments: &[&str]) -> Self {
+        Self::at_its_own_pace(&[arguments, &["--interval", "200ms"]].concat())
+    }
+
+    fn at_its_own_pace(arguments: &[&str]) -> Self {
         let address = free();
         let mut child = observer()
-            .args(["run", "--interval", "200ms", "--listen", &address.to_string()])
+            .args(["run", "--listen", &address.to_string()])
             .args(arguments)
             .stderr(Stdio::piped())
             .stdout(Stdio::null())
@@ -102,12 +107,30 @@ impl Running {
 
     /// The status line of an answer.
     fn status(&self, path: &str, host: &str) -> String {
+        self.answer(path, host).lines().next().unwrap_or_default().to_owned()
+    }
+
+    fn answer(&self, path: &str, host: &str) -> String {
         let mut stream = TcpStream::connect(self.address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         write!(stream, "GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n").unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
-        answer.lines().next().unwrap_or_default().to_owned()
+        answer
+    }
+
+    /// How many readings there are in two seconds, by `taken_at` of the snapshot.
+    fn readings(&self) -> usize {
+        let begun = Instant::now();
+        let mut seen = BTreeSet::new();
+        while begun.elapsed() < Duration::from_secs(2) {
+            let answer = self.answer("/api/v1/snapshot", "localhost");
+            let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+            let snapshot: serde_json::Value = serde_json::from_str(body).unwrap();
+            seen.insert(snapshot["taken_at"].as_str().unwrap().to_owned());
+            thread::sleep(Duration::from_millis(20));
+        }
+        seen.len()
     }
 
     fn signal(&self, signal: i32) {
@@ -155,6 +178,32 @@ fn a_missing_file_is_named() {
 #[test]
 fn a_file_without_end_is_not_read() {
     assert_says(&run(&["--config", "/dev/zero", "config"]), 2, &["/dev/zero", "1 MiB"]);
+}
+
+#[test]
+fn each_value_is_printed_with_its_source_and_can_be_read_back() {
+    let path = scratch("sources.yaml", b"max_flows: 9\ninterval: 2s\n");
+    let file = path.to_str().unwrap();
+    let mut command = observer();
+    command.env("OBSERVER_LOG", "warn").args(["--config", file, "config", "--max-flows", "8"]);
+    let output = command.output().unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap();
+    for (value, source) in [
+        ("interval: 2s", format!("# {file}, line 2")),
+        ("max_flows: 8", "# --max-flows".to_owned()),
+        ("log: warn", "# OBSERVER_LOG".to_owned()),
+        ("listen: 127.0.0.1:9464", "# default".to_owned()),
+    ] {
+        let line = printed.lines().find(|line| line.starts_with(value));
+        assert!(line.is_some_and(|line| line.ends_with(&source)), "{value}: {printed}");
+    }
+    fs::write(&path, &printed).unwrap();
+    let again = run(&["--config", file, "config", "--format", "json"]);
+    let json: serde_json::Value = serde_json::from_slice(&again.stdout).unwrap();
+    assert_eq!(json["max_flows"]["value"], 8);
+    assert_eq!(json["max_flows"]["source"]["line"], 5);
+    assert_eq!(json["log"]["value"], "warn");
+    fs::remove_file(path).unwrap();
 }
 
 #[test]
@@ -348,9 +397,72 @@ fn the_snapshot_is_for_those_who_ask_by_our_own_name() {
 #[test]
 fn the_kernels_diagnostics_are_shown_at_vv() {
     let running = Running::start(&["-vv"]);
+    let ssrc = 0x5eed_0001;
+    begin_flow(ssrc);
+    running.wait_for(&format!("voice flow began: ssrc {ssrc}"));
+}
+
+#[test]
+fn a_hangup_has_the_file_read_again() {
+    let path = scratch("reload.yaml", b"interval: 1s\n");
+    let running = Running::at_its_own_pace(&["--config", path.to_str().unwrap()]);
+    // One of them may be from before, one at the end.
+    assert!((1..=4).contains(&running.readings()));
+
+    fs::write(&path, "interval: 100ms\nlog: observer=debug\nmax_flows: 9\n").unwrap();
+    running.signal(libc::SIGHUP);
+    let said = running.wait_for("configuration read again");
+    for change in ["interval from 1s to 100ms", "log from unset to observer=debug"] {
+        assert!(said.contains(change), "{said}");
+    }
+    assert!(!said.contains("max_flows"), "{said}");
+    let said = running.wait_for("needs a restart");
+    assert!(said.contains("WARN") && said.contains("max_flows from 65536 to 9"), "{said}");
+    let readings = running.readings();
+    assert!((12..=22).contains(&readings), "{readings}");
+    begin_flow(0x5eed_0002);
+    assert!(running.wait_for("voice flows").contains("DEBUG"));
+
+    for (text, word) in [
+        ("interval: 1s\nmax_flow: 9\n", "line 2: there is no key `max_flow`"),
+        ("interval: 1s\nlog: '][bad'\n", "`log: ][bad`"),
+        ("interval: 1ms\n", "is not between"),
+    ] {
+        fs::write(&path, text).unwrap();
+        running.signal(libc::SIGHUP);
+        let said = running.wait_for("the configuration stays as it was");
+        assert!(said.contains("ERROR") && said.contains(word), "{said}");
+    }
+    fs::remove_file(&path).unwrap();
+    running.signal(libc::SIGHUP);
+    let said = running.wait_for("the configuration stays as it was");
+    assert!(said.contains(path.to_str().unwrap()), "{said}");
+    let readings = running.readings();
+    assert!((12..=22).contains(&readings), "{readings}");
+    assert_eq!(running.status("/healthz", "localhost"), "HTTP/1.1 200 OK");
+}
+
+#[test]
+fn what_is_on_the_command_line_stays_when_the_file_is_read_again() {
+    let path = scratch("stays.yaml", b"interval: 1s\n");
+    let running = Running::start(&["--config", path.to_str().unwrap()]);
+    fs::write(&path, "interval: 5s\n").unwrap();
+    running.signal(libc::SIGHUP);
+    running.wait_for("configuration read again: nothing changes");
+    // Said although the filter keeps it back from here on.
+    fs::write(&path, "log: warn\n").unwrap();
+    running.signal(libc::SIGHUP);
+    running.wait_for("log from unset to warn");
+    fs::write(&path, "log: info\n").unwrap();
+    running.signal(libc::SIGHUP);
+    running.wait_for("log from warn to info");
+    fs::remove_file(path).unwrap();
+}
+
+/// Three packets of a stream, which is then known for one.
+fn begin_flow(ssrc: u32) {
     let receiver = UdpSocket::bind("127.0.0.1:0").unwrap();
     let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let ssrc = 0x5eed_0001_u32;
     for sequence in 0..3_u16 {
         let mut packet = vec![0x80, 0];
         packet.extend(sequence.to_be_bytes());
@@ -359,5 +471,4 @@ fn the_kernels_diagnostics_are_shown_at_vv() {
         packet.extend([0; 160]);
         sender.send_to(&packet, receiver.local_addr().unwrap()).unwrap();
     }
-    running.wait_for(&format!("voice flow began: ssrc {ssrc}"));
 }

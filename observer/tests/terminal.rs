@@ -91,6 +91,18 @@ fn the_log_waits_until_the_view_has_ended() {
     }
 }
 
+/// As root: without a view SIGHUP is a request, unless the terminal itself is gone.
+#[test]
+fn a_hangup_ends_it_only_with_its_terminal() {
+    let listen = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let mut terminal = Terminal::start(&mut observer(&["run", "--listen", &listen]), 100, 24);
+    terminal.wait_for("observing");
+    terminal.signal(libc::SIGHUP);
+    terminal.wait_for("configuration read again");
+    terminal.hang_up();
+    assert_eq!(terminal.wait().code(), Some(0));
+}
+
 fn once(address: SocketAddr) -> Output {
     let arguments = ["top", "--once", "--format", "json", "--listen", &address.to_string()];
     // Nobody listens there.

@@ -1,13 +1,14 @@
 //! The command line.
 
-use std::{env, path::PathBuf};
+use std::{env, ffi::OsString, path::PathBuf};
 
 use clap::{
-    CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum, builder::Resettable,
+    ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum,
+    builder::Resettable, parser::ValueSource,
 };
 use clap_complete::Shell;
 
-use super::config::Settings;
+use super::config::{Given, Inputs, Settings, Source};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -42,6 +43,10 @@ pub(super) struct Cli {
     #[command(flatten)]
     pub(super) settings: Settings,
 
+    /// Where each of `settings` comes from.
+    #[arg(skip)]
+    given: Given,
+
     #[command(subcommand)]
     pub(super) command: Command,
 }
@@ -54,6 +59,10 @@ pub(super) enum Command {
     /// that every container and network namespace is seen, and serves /metrics,
     /// /api/v1/snapshot, /healthz and /readyz. SIGTERM and SIGINT end it and detach
     /// everything.
+    ///
+    /// SIGHUP has the configuration file read again, unless a view is shown: `interval` and
+    /// `log` change at once, any other change is named in a warning and waits for a
+    /// restart. A file that is wrong changes nothing.
     Run {
         /// Add bundled traffic on loopback: a bot call over RTP with a little loss, and
         /// TCP clients; on a terminal, show it live
@@ -101,10 +110,16 @@ pub(super) enum Command {
         format: Format,
     },
     /// Print the effective configuration
+    ///
+    /// Behind each value stands where it comes from: the default, a line of the file, a
+    /// variable, or an option of the command line.
     Config {
         /// Print the JSON schema of observer.yaml instead
-        #[arg(long)]
+        #[arg(long, conflicts_with = "format")]
         schema: bool,
+        /// How to print it
+        #[arg(long, value_enum, default_value_t = ConfigFormat::Yaml)]
+        format: ConfigFormat,
     },
     /// Print completions for a shell
     Completions {
@@ -122,14 +137,54 @@ pub(super) enum Format {
     Json,
 }
 
+/// How a configuration is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum ConfigFormat {
+    /// For people, and a valid observer.yaml
+    Yaml,
+    /// For programs: the value and the source of each key
+    Json,
+}
+
 /// The command line of this process. A variable that is set to nothing is not set.
 pub(super) fn parse() -> Result<Cli, clap::Error> {
+    parse_from(env::args_os())
+}
+
+fn parse_from(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
     let mut command = Cli::command().mut_args(|arg| {
         let value = arg.get_env().and_then(env::var_os);
         if value.is_some_and(|value| value.is_empty()) { arg.env(Resettable::Reset) } else { arg }
     });
-    let matches = command.try_get_matches_from_mut(env::args_os())?;
-    Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+    let matches = command.try_get_matches_from_mut(arguments)?;
+    let cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
+    Ok(Cli { given: given(&command, &matches), ..cli })
+}
+
+impl Cli {
+    /// What the configuration is made of.
+    pub(super) fn inputs(&self) -> Inputs {
+        Inputs {
+            file: self.config.clone(),
+            settings: self.settings.clone(),
+            given: self.given.clone(),
+        }
+    }
+}
+
+/// Which arguments were given, and how.
+fn given(command: &clap::Command, matches: &ArgMatches) -> Given {
+    let source = |arg: &clap::Arg| match matches.value_source(arg.get_id().as_str())? {
+        ValueSource::CommandLine => Some(Source::Flag { flag: format!("--{}", arg.get_long()?) }),
+        ValueSource::EnvVariable => {
+            Some(Source::Environment { variable: arg.get_env()?.to_str()?.to_owned() })
+        }
+        _ => None,
+    };
+    command
+        .get_arguments()
+        .filter_map(|arg| Some((arg.get_id().to_string(), source(arg)?)))
+        .collect()
 }
 
 #[cfg(test)]
@@ -139,5 +194,15 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn what_was_given_is_known_wherever_it_stands() {
+        let flag = |flag: &str| Source::Flag { flag: flag.to_owned() };
+        for line in ["observer --max-flows 5 config", "observer config --max-flows 5"] {
+            let cli = parse_from(line.split(' ').map(OsString::from)).unwrap();
+            assert_eq!(cli.inputs().given["max_flows"], flag("--max-flows"), "{line}");
+            assert!(!cli.given.contains_key("max_candidates"), "{line}");
+        }
     }
 }

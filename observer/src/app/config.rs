@@ -1,9 +1,13 @@
 //! The configuration: the command line, then the environment, then the file.
 
+mod source;
+
 use std::{
+    collections::HashMap,
     fs::File,
     io::{self, Read as _},
     net::SocketAddr,
+    os::unix::fs::FileTypeExt as _,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -11,11 +15,12 @@ use std::{
 use clap::Args;
 use humantime::format_duration;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-use serde_saphyr::{Error, MessageFormatter as _, UserMessageFormatter};
+use serde::{Deserialize, Serialize, de::IgnoredAny};
+use serde_json::Value;
+use serde_saphyr::{Error, MessageFormatter as _, Spanned, UserMessageFormatter};
 
-use super::failure::{Failure, print as print_text};
 use crate::source::ebpf::load::{Limits, Options};
+pub(super) use source::{Given, Source, Sources};
 
 /// Read when no other file is named, and only if it is there.
 const DEFAULT_FILE: &str = "/etc/observer/observer.yaml";
@@ -70,29 +75,39 @@ pub(super) struct Settings {
     pub(super) log: Option<String>,
 }
 
+/// What a configuration is made of, so that it can be made again.
+#[derive(Clone, Debug)]
+pub(super) struct Inputs {
+    /// The file that was named.
+    pub(super) file: Option<PathBuf>,
+    /// The command line and the environment.
+    pub(super) settings: Settings,
+    /// Which of the two gave what.
+    pub(super) given: Given,
+}
+
 /// The configuration in force.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Config {
     pub(super) listen: SocketAddr,
     pub(super) allow_remote: bool,
-    #[serde(with = "humantime_serde")]
     pub(super) interval: Duration,
     pub(super) cgroup_root: Option<PathBuf>,
     pub(super) max_flows: u32,
     pub(super) max_candidates: u32,
     pub(super) max_connections: u32,
-    #[serde(with = "humantime_serde")]
     pub(super) flow_idle_timeout: Duration,
-    #[serde(with = "humantime_serde")]
     pub(super) connection_idle_timeout: Duration,
     pub(super) log: Option<String>,
 }
 
 /// What is wrong with a configuration.
 #[derive(Debug, thiserror::Error)]
-enum ConfigError {
+pub(super) enum ConfigError {
     #[error("cannot read {path}")]
     Read { path: PathBuf, source: io::Error },
+    #[error("{0} is a pipe, which can be read only once")]
+    OnceOnly(PathBuf),
     #[error("{0} is larger than 1 MiB, and no configuration is")]
     Large(PathBuf),
     #[error(
@@ -113,29 +128,39 @@ enum ConfigError {
     Idle { key: &'static str, idle: Duration, interval: Duration },
 }
 
-/// The settings of `cli` over those of the file over the defaults.
-pub(super) fn load(file: Option<&Path>, cli: Settings) -> Result<Config, Failure> {
-    let settings = match file {
-        Some(path) => read(path),
-        None => match read(Path::new(DEFAULT_FILE)) {
-            Err(ConfigError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-                Ok(Settings::default())
-            }
-            outcome => outcome,
-        },
-    };
-    settings.and_then(|settings| effective(cli, settings)).map_err(Failure::cannot_run)
-}
+impl Inputs {
+    /// The command line and the environment over the file over the defaults.
+    pub(super) fn load(&self) -> Result<(Config, Sources), ConfigError> {
+        let (file, lines) = match &self.file {
+            Some(path) => read(path)?,
+            None => match read(Path::new(DEFAULT_FILE)) {
+                Err(ConfigError::Read { source, .. })
+                    if source.kind() == io::ErrorKind::NotFound =>
+                {
+                    Default::default()
+                }
+                outcome => outcome?,
+            },
+        };
+        let config = effective(self.settings.clone(), file)?;
+        let path = self.file.as_deref().unwrap_or(Path::new(DEFAULT_FILE));
+        let source = |key| {
+            let line = || lines.get(key).map(|line| Source::file(path, *line));
+            self.given.get(key).cloned().or_else(line).unwrap_or_default()
+        };
+        let sources = config.entries().map(|(key, _)| (key, source(key))).into();
+        Ok((config, sources))
+    }
 
-/// Prints the configuration in force, or its schema.
-pub(super) fn print(config: &Config, schema: bool) -> Result<(), Failure> {
-    let text = if schema {
-        let schema = schemars::schema_for!(Settings);
-        serde_json::to_string_pretty(&schema).map_err(Failure::cannot_run)? + "\n"
-    } else {
-        serde_saphyr::to_string(config).map_err(Failure::cannot_run)?
-    };
-    Ok(print_text(&text)?)
+    /// The same, later. To read a pipe once more would wait for a writer.
+    pub(super) fn load_again(&self) -> Result<Config, ConfigError> {
+        if let Some(path) = &self.file
+            && path.metadata().is_ok_and(|metadata| metadata.file_type().is_fifo())
+        {
+            return Err(ConfigError::OnceOnly(path.clone()));
+        }
+        self.load().map(|(config, _)| config)
+    }
 }
 
 impl Config {
@@ -153,6 +178,64 @@ impl Config {
             oldest: false,
         }
     }
+
+    /// Every key with its value, in the order of the command line's help.
+    pub(super) fn entries(&self) -> [(&'static str, Value); 10] {
+        let Self {
+            listen,
+            allow_remote,
+            interval,
+            cgroup_root,
+            max_flows,
+            max_candidates,
+            max_connections,
+            flow_idle_timeout,
+            connection_idle_timeout,
+            log,
+        } = self;
+        let time = |time: &Duration| format_duration(*time).to_string().into();
+        let cgroup_root = cgroup_root.as_ref().map(|path| path.to_string_lossy().into_owned());
+        [
+            ("listen", listen.to_string().into()),
+            ("allow_remote", (*allow_remote).into()),
+            ("interval", time(interval)),
+            ("cgroup_root", cgroup_root.into()),
+            ("max_flows", (*max_flows).into()),
+            ("max_candidates", (*max_candidates).into()),
+            ("max_connections", (*max_connections).into()),
+            ("flow_idle_timeout", time(flow_idle_timeout)),
+            ("connection_idle_timeout", time(connection_idle_timeout)),
+            ("log", log.clone().into()),
+        ]
+    }
+
+    /// What one value says about the others.
+    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+        let interval = self.interval;
+        if !self.listen.ip().to_canonical().is_loopback() && !self.allow_remote {
+            return Err(ConfigError::Remote(self.listen));
+        }
+        if !(Duration::from_millis(100)..=Duration::from_secs(3_600)).contains(&interval) {
+            return Err(ConfigError::Interval(interval));
+        }
+        for (key, idle) in [
+            ("flow_idle_timeout", self.flow_idle_timeout),
+            ("connection_idle_timeout", self.connection_idle_timeout),
+        ] {
+            if idle < interval.saturating_mul(2) {
+                return Err(ConfigError::Idle { key, idle, interval });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The keys that a file gives, and the line of each where it is known.
+type Lines = HashMap<String, Option<u64>>;
+
+/// The JSON schema of the file.
+pub(super) fn schema() -> serde_json::Result<String> {
+    Ok(serde_json::to_string_pretty(&schemars::schema_for!(Settings))? + "\n")
 }
 
 fn effective(cli: Settings, file: Settings) -> Result<Config, ConfigError> {
@@ -176,24 +259,11 @@ fn effective(cli: Settings, file: Settings) -> Result<Config, ConfigError> {
             .unwrap_or(shortest_idle.max(Duration::from_secs(900))),
         log: cli.log.or(file.log),
     };
-    if !config.listen.ip().to_canonical().is_loopback() && !config.allow_remote {
-        return Err(ConfigError::Remote(config.listen));
-    }
-    if !(Duration::from_millis(100)..=Duration::from_secs(3_600)).contains(&interval) {
-        return Err(ConfigError::Interval(interval));
-    }
-    for (key, idle) in [
-        ("flow_idle_timeout", config.flow_idle_timeout),
-        ("connection_idle_timeout", config.connection_idle_timeout),
-    ] {
-        if idle < shortest_idle {
-            return Err(ConfigError::Idle { key, idle, interval });
-        }
-    }
+    config.validate()?;
     Ok(config)
 }
 
-fn read(path: &Path) -> Result<Settings, ConfigError> {
+fn read(path: &Path) -> Result<(Settings, Lines), ConfigError> {
     let mut text = String::new();
     File::open(path)
         .and_then(|file| file.take(FILE_LIMIT + 1).read_to_string(&mut text))
@@ -204,25 +274,33 @@ fn read(path: &Path) -> Result<Settings, ConfigError> {
     parse(path, &text)
 }
 
-fn parse(path: &Path, text: &str) -> Result<Settings, ConfigError> {
+fn parse(path: &Path, text: &str) -> Result<(Settings, Lines), ConfigError> {
     let settings: Option<Settings> =
         serde_saphyr::from_str(text).map_err(|error| explain(path, text, &error))?;
     let settings = settings.unwrap_or_default();
+    let lines = lines(text).map_err(|error| explain(path, text, &error))?;
     for (key, value) in [
         ("max_flows", settings.max_flows),
         ("max_candidates", settings.max_candidates),
         ("max_connections", settings.max_connections),
     ] {
         if value.is_some_and(|value| !(1..=4_194_304).contains(&value)) {
-            let line = text.lines().position(|line| line.trim_start().starts_with(key));
             return Err(ConfigError::Value {
                 path: path.to_owned(),
-                line: line.map_or(1, |line| line as u64 + 1),
+                line: lines.get(key).copied().flatten().unwrap_or(1),
                 message: format!("`{key}` is not between 1 and 4194304"),
             });
         }
     }
-    Ok(settings)
+    Ok((settings, lines))
+}
+
+/// A key without a value is not given.
+fn lines(text: &str) -> Result<Lines, Error> {
+    let keys: Option<HashMap<String, Spanned<Option<IgnoredAny>>>> = serde_saphyr::from_str(text)?;
+    let given = keys.unwrap_or_default().into_iter().filter(|(_, place)| place.value.is_some());
+    let line = |place: Spanned<_>| Some(place.referenced.line()).filter(|line| *line > 0);
+    Ok(given.map(|(key, place)| (key, line(place))).collect())
 }
 
 fn explain(path: &Path, text: &str, error: &Error) -> ConfigError {
@@ -261,4 +339,4 @@ fn nearest<'a>(key: &str, valid: &[&'a str]) -> Option<&'a str> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -43,6 +43,7 @@ pub(super) struct Host {
     ledger: Ledger,
     metrics: Metrics,
     limits: Limits,
+    interval: Duration,
     readings: u64,
     /// The last reading of which nothing failed.
     last_whole_ns: Option<u64>,
@@ -80,6 +81,7 @@ impl Host {
             ledger,
             metrics,
             limits: config.options(false).limits,
+            interval: config.interval,
             readings: 0,
             last_whole_ns: None,
             taken_at: None,
@@ -90,11 +92,16 @@ impl Host {
         &self.metrics
     }
 
+    /// Readings are `interval` apart from here on.
+    pub(super) const fn set_interval(&mut self, interval: Duration) {
+        self.interval = interval;
+    }
+
     /// Whether there has been a whole reading, and not long ago.
-    pub(super) fn is_alive(&self, interval: Duration) -> bool {
+    pub(super) fn is_alive(&self) -> bool {
         self.last_whole_ns.is_some_and(|then| {
             let age = Duration::from_nanos(now_ns().saturating_sub(then));
-            age < interval * 3 + Duration::from_secs(2)
+            age < self.interval * 3 + Duration::from_secs(2)
         })
     }
 

@@ -43,7 +43,6 @@ pub(super) type Shared = Arc<Mutex<Host>>;
 #[derive(Clone)]
 struct Service {
     host: Shared,
-    interval: Duration,
     /// The reading that was last asked for, and its snapshot as JSON.
     snapshot: Arc<Mutex<Option<(u64, Bytes)>>>,
 }
@@ -53,8 +52,8 @@ struct Service {
 struct Local(SocketAddr);
 
 /// Answers at `listener` for as long as it is polled.
-pub(super) async fn serve(listener: TcpListener, host: Shared, interval: Duration) {
-    let router = router(host, interval);
+pub(super) async fn serve(listener: TcpListener, host: Shared) {
+    let router = router(host);
     let mut connections = VecDeque::<AbortHandle>::new();
     loop {
         let stream = match listener.accept().await {
@@ -90,8 +89,8 @@ async fn answer(stream: TcpStream, router: Router) {
 }
 
 /// Every route.
-fn router(host: Shared, interval: Duration) -> Router {
-    let service = Service { host, interval, snapshot: Arc::default() };
+fn router(host: Shared) -> Router {
+    let service = Service { host, snapshot: Arc::default() };
     let local = Router::new()
         .route("/api/v1/snapshot", get(snapshot))
         .layer(middleware::from_fn(refuse_foreign_host));
@@ -129,7 +128,7 @@ fn fail(error: &dyn std::error::Error) -> Response {
 
 /// Alive and ready are one: the tables were read, and not long ago.
 async fn healthz(State(service): State<Service>) -> Response {
-    if lock(&service.host).is_alive(service.interval) {
+    if lock(&service.host).is_alive() {
         "ok\n".into_response()
     } else {
         let text =

@@ -6,8 +6,8 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use anyhow::anyhow;
-use tracing_subscriber::{EnvFilter, fmt};
+use anyhow::{Context as _, anyhow};
+use tracing_subscriber::{EnvFilter, filter::LevelFilter, fmt, reload};
 
 use super::{Failure, is_colour_welcome};
 
@@ -17,8 +17,47 @@ const HELD_LINES: usize = 1_000;
 /// `None` while lines go out at once. There is one, as there is one standard error.
 static HELD: Mutex<Option<Held>> = Mutex::new(None);
 
+/// The filter in force, which can be replaced.
+pub(super) struct Filter {
+    verbose: u8,
+    replace: Box<dyn Fn(EnvFilter) -> Result<(), reload::Error>>,
+}
+
+impl Filter {
+    /// The level of `-v`, unless `filter` says otherwise.
+    pub(super) fn parse(&self, filter: Option<&str>) -> anyhow::Result<EnvFilter> {
+        parse(self.verbose, filter)
+    }
+
+    /// From here on `filter` is in force.
+    pub(super) fn set(&self, filter: EnvFilter) -> anyhow::Result<()> {
+        (self.replace)(filter).context("cannot replace the log filter")?;
+        // The crate `log`, through which the kernel programs speak, has a level of its own.
+        if let Ok(level) = LevelFilter::current().to_string().parse() {
+            log::set_max_level(level);
+        }
+        Ok(())
+    }
+}
+
 /// Starts logging at the level of `-v`, unless `filter` says otherwise.
-pub(super) fn start(verbose: u8, filter: Option<&str>) -> Result<(), Failure> {
+pub(super) fn start(verbose: u8, filter: Option<&str>) -> Result<Filter, Failure> {
+    let builder = fmt()
+        .with_env_filter(parse(verbose, filter).map_err(Failure::cannot_run)?)
+        .with_writer(|| Writer)
+        // It would report a failed write where the write failed, and panic there.
+        .log_internal_errors(false)
+        .with_ansi(is_colour_welcome(&io::stderr()))
+        .with_target(verbose > 0)
+        .with_filter_reloading();
+    let handle = builder.reload_handle();
+    builder
+        .try_init()
+        .map_err(|error| Failure::cannot_run(anyhow!("cannot start logging: {error}")))?;
+    Ok(Filter { verbose, replace: Box::new(move |filter| handle.reload(filter)) })
+}
+
+fn parse(verbose: u8, filter: Option<&str>) -> anyhow::Result<EnvFilter> {
     let level = match verbose {
         0 => "observer=info,warn",
         1 => "observer=debug,info",
@@ -26,20 +65,9 @@ pub(super) fn start(verbose: u8, filter: Option<&str>) -> Result<(), Failure> {
     };
     let filter = filter.unwrap_or(level);
     // The error names its own cause: as a source it would be said twice.
-    let filter = EnvFilter::try_new(filter).map_err(|error| {
-        Failure::cannot_run(anyhow!(
-            "`log: {filter}` is not a filter such as `info` or `observer=debug`: {error}"
-        ))
-    })?;
-    fmt()
-        .with_env_filter(filter)
-        .with_writer(|| Writer)
-        // It would report a failed write where the write failed, and panic there.
-        .log_internal_errors(false)
-        .with_ansi(is_colour_welcome(&io::stderr()))
-        .with_target(verbose > 0)
-        .try_init()
-        .map_err(|error| Failure::cannot_run(anyhow!("cannot start logging: {error}")))
+    EnvFilter::try_new(filter).map_err(|error| {
+        anyhow!("`log: {filter}` is not a filter such as `info` or `observer=debug`: {error}")
+    })
 }
 
 /// Keeps the log from the terminal that a view is drawn on, until this is dropped. `None`

@@ -14,7 +14,7 @@ use anyhow::{Context as _, anyhow};
 use tokio::{
     io::{Interest, unix::AsyncFd},
     net::TcpListener,
-    time::{MissedTickBehavior, interval},
+    time::{Instant, Interval, MissedTickBehavior, interval, interval_at},
 };
 
 use super::{
@@ -24,35 +24,47 @@ use super::{
     host::Host,
     http::{self, Shared},
     is_colour_welcome,
-    signal::Signals,
+    reload::Reload,
+    signal::{Request, Signals},
     top,
 };
 use crate::source::ebpf::read::Kernel;
 
 /// Observes until a signal, or until the live view is left.
-pub(super) fn run(config: &Config, demo: bool, diagnostics: bool) -> Result<(), Failure> {
+pub(super) fn run(
+    config: Config,
+    reload: &Reload,
+    demo: bool,
+    diagnostics: bool,
+) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("cannot start the runtime")
         .map_err(Failure::cannot_run)?;
-    runtime.block_on(observe(config, demo, diagnostics))
+    runtime.block_on(observe(config, reload, demo, diagnostics))
 }
 
-async fn observe(config: &Config, demo: bool, diagnostics: bool) -> Result<(), Failure> {
+async fn observe(
+    config: Config,
+    reload: &Reload,
+    demo: bool,
+    diagnostics: bool,
+) -> Result<(), Failure> {
     // Before anything is attached: from here on a signal ends it in good order.
     let mut signals = Signals::new(demo && is_terminal())?;
-    let listener = bind(config).await?;
+    let listener = bind(&config).await?;
     let mut kernel = Kernel::start(&config.options(diagnostics))?;
-    let host = Arc::new(Mutex::new(Host::new(config).map_err(Failure::cannot_run)?));
+    let host = Arc::new(Mutex::new(Host::new(&config).map_err(Failure::cannot_run)?));
     let listen = listener.local_addr().context("cannot tell where it listens")?;
     announce(listen, &kernel, &host);
-    let server = tokio::spawn(http::serve(listener, Arc::clone(&host), config.interval));
+    let server = tokio::spawn(http::serve(listener, Arc::clone(&host)));
     let demo = demo.then(Demo::start).transpose().context("cannot start the demo")?;
     let stop = Arc::new(AtomicBool::new(false));
     let view = demo.is_some().then(|| top::show_shared(&host, config.interval, &stop)).flatten();
     let outcome =
-        read_until_stopped(config, &mut kernel, &host, diagnostics, &mut signals, &stop).await;
+        read_until_stopped(config, reload, &mut kernel, &host, diagnostics, &mut signals, &stop)
+            .await;
     stop.store(true, Ordering::Relaxed);
     if let Some(view) = view {
         // A view that panicked has given the terminal back.
@@ -95,7 +107,8 @@ fn announce(listen: SocketAddr, kernel: &Kernel, host: &Shared) {
 }
 
 async fn read_until_stopped(
-    config: &Config,
+    mut config: Config,
+    reload: &Reload,
     kernel: &mut Kernel,
     host: &Shared,
     diagnostics: bool,
@@ -107,14 +120,29 @@ async fn read_until_stopped(
     let events = unsafe { AsyncFd::register_with_interest(events, Interest::READABLE) }
         .context("cannot wait for the kernel's events")?;
     let mut logs = diagnostics.then(|| kernel.logger()).flatten();
-    let mut ticks = interval(config.interval);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let mut last_tick = Instant::now();
+    let mut ticks = ticks_from(last_tick, config.interval);
     let mut stop_checks = interval(Duration::from_millis(100));
     let mut summary = Summary::new(config.interval);
     loop {
         tokio::select! {
-            () = signals.any() => return Ok(()),
-            _ = ticks.tick() => {
+            request = signals.next() => match request {
+                Request::Stop => return Ok(()),
+                Request::Reload => {
+                    let next = reload.next(&config);
+                    let changes = next.interval != config.interval;
+                    config = next;
+                    if changes {
+                        host.lock()
+                            .unwrap_or_else(PoisonError::into_inner)
+                            .set_interval(config.interval);
+                        ticks = ticks_from(last_tick + config.interval, config.interval);
+                        summary = Summary::new(config.interval);
+                    }
+                }
+            },
+            tick = ticks.tick() => {
+                last_tick = tick;
                 let mut host = host.lock().unwrap_or_else(PoisonError::into_inner);
                 let reading = host.read(kernel);
                 if reading.began + reading.ended > 0 {
@@ -132,6 +160,13 @@ async fn read_until_stopped(
             _ = stop_checks.tick() => if stop.load(Ordering::Relaxed) { return Ok(()) },
         }
     }
+}
+
+/// The times to read at, from `first` on.
+fn ticks_from(first: Instant, every: Duration) -> Interval {
+    let mut ticks = interval_at(first, every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    ticks
 }
 
 /// A line a minute, so that a log says that there is life.

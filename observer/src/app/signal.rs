@@ -1,7 +1,7 @@
-//! The signals that end it.
+//! The signals that end it, and the one that has the configuration read again.
 
 use std::{
-    future,
+    io::{self, IsTerminal as _},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -12,36 +12,45 @@ use std::{
 use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// SIGTERM, SIGINT, and where a view is shown SIGHUP: its terminal is gone.
+/// What a signal asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Request {
+    /// SIGTERM, SIGINT, or SIGHUP of a terminal that is gone: to end.
+    Stop,
+    /// SIGHUP by somebody who sent it: to read the configuration again.
+    Reload,
+}
+
+/// The signals that are heard.
 pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
-    hangup: Option<Signal>,
+    hangup: Signal,
+    has_view: bool,
+    has_terminal: bool,
 }
 
 impl Signals {
-    /// Hears them from here on.
+    /// Hears them from here on. A view needs its terminal, so SIGHUP ends it.
     pub(super) fn new(has_view: bool) -> anyhow::Result<Self> {
-        let hangup = has_view.then(|| signal(SignalKind::hangup())).transpose();
         Ok(Self {
             terminate: signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?,
             interrupt: signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?,
-            hangup: hangup.context("cannot wait for SIGHUP")?,
+            hangup: signal(SignalKind::hangup()).context("cannot wait for SIGHUP")?,
+            has_view,
+            has_terminal: io::stdin().is_terminal(),
         })
     }
 
     /// Waits for the first of them.
-    pub(super) async fn any(&mut self) {
-        let hangup = async {
-            match &mut self.hangup {
-                Some(hangup) => hangup.recv().await,
-                None => future::pending().await,
-            }
-        };
+    pub(super) async fn next(&mut self) -> Request {
         tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-            _ = hangup => {}
+            _ = self.terminate.recv() => Request::Stop,
+            _ = self.interrupt.recv() => Request::Stop,
+            _ = self.hangup.recv() => {
+                let is_gone = self.has_terminal && !io::stdin().is_terminal();
+                if self.has_view || is_gone { Request::Stop } else { Request::Reload }
+            }
         }
     }
 }
@@ -59,7 +68,7 @@ pub(super) fn stop_at_signal(stop: &Arc<AtomicBool>) -> anyhow::Result<()> {
     };
     let stop = Arc::clone(stop);
     thread::spawn(move || {
-        runtime.block_on(signals.any());
+        runtime.block_on(signals.next());
         stop.store(true, Ordering::Relaxed);
     });
     Ok(())

@@ -87,6 +87,14 @@ impl Terminal {
         assert_eq!(unsafe { libc::kill(self.child.id() as i32, signal) }, 0);
     }
 
+    /// Takes the terminal away, as when a connection breaks. As root.
+    pub(crate) fn hang_up(&self) {
+        /// `include/uapi/asm-generic/ioctls.h`.
+        const TIOCVHANGUP: libc::c_ulong = 0x5437;
+        // SAFETY: the call takes no pointer.
+        assert_eq!(unsafe { libc::ioctl(self.line.as_raw_fd(), TIOCVHANGUP) }, 0);
+    }
+
     /// Whether keys come as they are pressed, without echo.
     pub(crate) fn is_raw(&self) -> bool {
         // SAFETY: zeros are a value of it, and it lives for the call.

@@ -1,7 +1,14 @@
+use std::os::fd::AsRawFd as _;
+
 use super::*;
 
 fn parse_text(text: &str) -> Result<Settings, ConfigError> {
-    parse(Path::new("observer.yaml"), text)
+    parse(Path::new("observer.yaml"), text).map(|(settings, _)| settings)
+}
+
+/// The configuration of a file.
+pub(in super::super) fn configuration(text: &str) -> Config {
+    effective(Settings::default(), parse_text(text).unwrap()).unwrap()
 }
 
 fn message(text: &str) -> String {
@@ -102,10 +109,85 @@ fn an_empty_file_is_a_configuration() {
     }
 }
 
+fn inputs(name: &str, text: &str) -> Inputs {
+    let file = std::env::temp_dir().join(format!("observer-{}-{name}", std::process::id()));
+    std::fs::write(&file, text).unwrap();
+    Inputs { file: Some(file), settings: Settings::default(), given: Given::new() }
+}
+
+#[test]
+fn each_value_has_the_source_that_won() {
+    let mut inputs = inputs(
+        "sources.yaml",
+        "# ours\nmax_flows: 2\n\nmax_connections: 3\nlog:\ninterval: 2s\nlisten:\n  127.0.0.1:1\n",
+    );
+    let path = inputs.file.clone().unwrap();
+    inputs.settings = Settings { max_flows: Some(1), allow_remote: Some(true), ..inputs.settings };
+    let flag = Source::Flag { flag: "--max-flows".to_owned() };
+    let variable = Source::Environment { variable: "OBSERVER_ALLOW_REMOTE".to_owned() };
+    inputs.given = Given::from([
+        ("max_flows".to_owned(), flag.clone()),
+        ("allow_remote".to_owned(), variable.clone()),
+    ]);
+    let (config, sources) = inputs.load().unwrap();
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!((config.max_flows, config.max_connections), (1, 3));
+    assert_eq!(sources.len(), config.entries().len());
+    for (key, source) in [
+        ("max_flows", flag),
+        ("allow_remote", variable),
+        ("max_connections", Source::file(&path, Some(4))),
+        ("interval", Source::file(&path, Some(6))),
+        ("listen", Source::file(&path, Some(8))),
+        ("log", Source::Default),
+        ("max_candidates", Source::Default),
+    ] {
+        assert_eq!(sources[key], source, "{key}");
+    }
+}
+
 #[test]
 fn what_is_printed_can_be_read_back() {
-    let config = effective(Settings::default(), Settings::default()).unwrap();
-    let text = serde_saphyr::to_string(&config).unwrap();
-    let again = effective(Settings::default(), parse_text(&text).unwrap()).unwrap();
-    assert_eq!(again, config);
+    for text in [
+        "",
+        "cgroup_root: \"/a # b: 'c'\"\nlog: 'off'\n",
+        "cgroup_root: \"/two\\nlines\"\nlog: observer=debug\ninterval: 2m 500ms\n",
+    ] {
+        let config = configuration(text);
+        let source = Source::file(Path::new("/a\nb: c"), Some(1));
+        let sources = config.entries().map(|(key, _)| (key, source.clone())).into();
+        let printed = config.yaml(&sources).unwrap();
+        assert_eq!(printed.matches("# /a\\nb: c, line 1\n").count(), sources.len(), "{printed}");
+        assert_eq!(configuration(&printed), config, "{printed}");
+    }
+}
+
+#[test]
+fn sources_stand_below_each_other() {
+    let printed = configuration("").yaml(&Sources::new()).unwrap();
+    let comments: Vec<_> = printed.lines().map(|line| line.find('#').unwrap()).collect();
+    assert!(comments.iter().all(|column| *column == comments[0]), "{printed}");
+}
+
+#[test]
+fn programs_get_the_value_and_the_source_of_each_key() {
+    let config = configuration("max_flows: 7\n");
+    let sources = Sources::from([("max_flows", Source::file(Path::new("/o.yaml"), Some(1)))]);
+    let json: Value = serde_json::from_str(&config.json(&sources).unwrap()).unwrap();
+    let expected = serde_json::json!({
+        "value": 7, "source": {"kind": "file", "path": "/o.yaml", "line": 1}
+    });
+    assert_eq!(json["max_flows"], expected);
+    let expected = serde_json::json!({"value": "1s", "source": {"kind": "default"}});
+    assert_eq!(json["interval"], expected);
+    assert_eq!(json["cgroup_root"]["value"], Value::Null);
+}
+
+#[test]
+fn a_pipe_is_not_read_again() {
+    let (reader, _writer) = io::pipe().unwrap();
+    let file = format!("/proc/self/fd/{}", reader.as_raw_fd());
+    let inputs =
+        Inputs { file: Some(file.into()), settings: Settings::default(), given: Given::new() };
+    assert!(matches!(inputs.load_again(), Err(ConfigError::OnceOnly(_))));
 }

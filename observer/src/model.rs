@@ -6,8 +6,8 @@ mod cost;
 mod flow;
 mod loss;
 
-pub use address::socket_address;
-pub use connection::{CloseReason, Connection, Role};
+pub use address::{address_words, socket_address};
+pub use connection::{CloseReason, Connection, Role, Totals};
 pub use cost::{MapFill, ProbeCost, ProcessUsage};
 pub use flow::{Direction, VoiceFlow, VoiceKey, codec, media};
 pub use loss::Losses;

@@ -28,7 +28,7 @@ pub const ROLE_CLIENT: u8 = 1;
 /// [`Socket::role`]: it accepted.
 pub const ROLE_SERVER: u8 = 2;
 
-/// [`Socket::flags`]: known only from its packets, being older than the observer.
+/// [`Socket::flags`]: it is older than the observer, which found it standing.
 pub const ADOPTED: u8 = 1;
 /// [`Socket::flags`]: this side sent its FIN first.
 pub const FIN_SENT: u8 = 2;
@@ -60,6 +60,10 @@ abi! {
         /// Bytes that the far end acknowledged, as the kernel counts them (RFC 4898
         /// `tcpEStatsAppHCThruOctetsAcked`): payload, and 1 each for a SYN and a FIN.
         pub bytes_acked: u64,
+        /// [`Socket::bytes_received`] when it was adopted.
+        pub bytes_received_before: u64,
+        /// [`Socket::bytes_acked`] when it was adopted.
+        pub bytes_acked_before: u64,
         /// Local address.
         pub local: Address,
         /// Address of the far end.
@@ -70,6 +74,8 @@ abi! {
         pub min_rtt_us: u32,
         /// Segments sent again.
         pub retransmits: u32,
+        /// [`Socket::retransmits`] when it was adopted.
+        pub retransmits_before: u32,
         /// Local port.
         pub local_port: u16,
         /// Port of the far end.
@@ -81,11 +87,11 @@ abi! {
         /// [`ADOPTED`] and the other bits.
         pub flags: u8,
         /// Zero.
-        pub reserved: [u8; 5],
+        pub reserved: u8,
     }
 }
 
-const _: () = assert!(size_of::<Socket>() == 96);
+const _: () = assert!(size_of::<Socket>() == 112);
 
 abi! {
     /// A connection that ended, with its final figures.
@@ -105,18 +111,32 @@ impl Socket {
         closed_ns: 0,
         bytes_received: 0,
         bytes_acked: 0,
+        bytes_received_before: 0,
+        bytes_acked_before: 0,
         local: [0; 4],
         remote: [0; 4],
         srtt_q3_us: 0,
         min_rtt_us: 0,
         retransmits: 0,
+        retransmits_before: 0,
         local_port: 0,
         remote_port: 0,
         role: ROLE_UNKNOWN,
         state: 0,
         flags: 0,
-        reserved: [0; 5],
+        reserved: 0,
     };
+
+    /// Adopted as it stands: its figures begin here.
+    #[inline(always)]
+    #[must_use]
+    pub const fn adopted(mut self) -> Self {
+        self.flags |= ADOPTED;
+        self.bytes_received_before = self.bytes_received;
+        self.bytes_acked_before = self.bytes_acked;
+        self.retransmits_before = self.retransmits;
+        self
+    }
 
     /// How the connection ended, or `None` while it stands.
     #[must_use]
@@ -199,8 +219,17 @@ mod tests {
     }
 
     #[test]
+    fn the_figures_of_an_adopted_connection_begin_with_its_totals() {
+        let known =
+            Socket { bytes_received: 1, bytes_acked: 2, retransmits: 3, ..Socket::EMPTY }.adopted();
+        let before =
+            (known.bytes_received_before, known.bytes_acked_before, known.retransmits_before);
+        assert_eq!((before, known.flags), ((1, 2, 3), ADOPTED));
+    }
+
+    #[test]
     fn abi_round_trip() {
-        let bytes: std::vec::Vec<u8> = (0..104).collect();
+        let bytes: std::vec::Vec<u8> = (0..120).collect();
         assert_eq!(Closed::read_from_bytes(&bytes).unwrap().as_bytes(), bytes);
     }
 }

@@ -8,7 +8,7 @@ use observer_common::{
     abi::{
         RECEIVE,
         loss::Count,
-        socket::{ADOPTED, RESET_RECEIVED, Socket, state},
+        socket::{RESET_RECEIVED, Socket, state},
     },
     bytes::Bytes,
     packet::{Ip, mapped},
@@ -78,8 +78,9 @@ fn adopt(cookie: u64, socket: *mut bpf_sock, tcp: *mut bpf_tcp_sock, reset: bool
         if matches!(state, state::LISTEN | state::CLOSE | state::SYN_SENT | state::SYN_RECV) {
             return;
         }
-        let mut entry = Socket { state, flags: ADOPTED, ..Socket::EMPTY };
+        let mut entry = Socket { state, ..Socket::EMPTY };
         refresh(&raw mut entry, tcp);
+        entry = entry.adopted();
         entry.local_port = field!(socket, bpf_sock, src_port) as u16;
         entry.remote_port = u16::from_be(field!(socket, bpf_sock, dst_port) as u16);
         if field!(socket, bpf_sock, family) == INET6 {

@@ -13,7 +13,7 @@ use crate::{
     ledger::Ledger,
     model::{Connection, Losses, MapFill, VoiceFlow},
     source::{
-        ebpf::{load::Limits, read::Kernel},
+        ebpf::{adopt, load::Limits, read::Kernel},
         process,
     },
     track::{
@@ -71,7 +71,7 @@ impl Host {
     pub(super) fn new(config: &Config) -> Result<Self, prometheus::Error> {
         let metrics = Metrics::new()?;
         let mut ledger = Ledger::default();
-        for (stage, reason) in OWN_LOSSES {
+        for (stage, reason) in OWN_LOSSES.into_iter().chain(adopt::LOSSES) {
             ledger.add(stage, reason, 0);
         }
         metrics.ledger(&ledger);
@@ -103,6 +103,16 @@ impl Host {
             let age = Duration::from_nanos(now_ns().saturating_sub(then));
             age < self.interval * 3 + Duration::from_secs(2)
         })
+    }
+
+    /// Takes in the connections that are older than the programs, and says how many.
+    pub(super) fn adopt(&mut self, kernel: &mut Kernel) -> u64 {
+        let adoption = kernel.adopt();
+        for ((stage, reason), count) in adoption.losses {
+            self.ledger.add(stage, reason, count);
+        }
+        self.metrics.ledger(&self.ledger);
+        adoption.connections
     }
 
     /// Takes the connections that were closed from the ring, so that it has room.

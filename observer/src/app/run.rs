@@ -55,9 +55,11 @@ async fn observe(
     let mut signals = Signals::new(demo && is_terminal())?;
     let listener = bind(&config).await?;
     let mut kernel = Kernel::start(&config.options(diagnostics))?;
-    let host = Arc::new(Mutex::new(Host::new(&config).map_err(Failure::cannot_run)?));
+    let mut host = Host::new(&config).map_err(Failure::cannot_run)?;
+    let adopted = host.adopt(&mut kernel);
+    let host = Arc::new(Mutex::new(host));
     let listen = listener.local_addr().context("cannot tell where it listens")?;
-    announce(listen, &kernel, &host);
+    announce(listen, &kernel, &host, adopted);
     let server = tokio::spawn(http::serve(listener, Arc::clone(&host)));
     let demo = demo.then(Demo::start).transpose().context("cannot start the demo")?;
     let stop = Arc::new(AtomicBool::new(false));
@@ -90,7 +92,7 @@ async fn bind(config: &Config) -> Result<TcpListener, Failure> {
 }
 
 /// The start-up log: what is up, and what is missing because of what is not.
-fn announce(listen: SocketAddr, kernel: &Kernel, host: &Shared) {
+fn announce(listen: SocketAddr, kernel: &Kernel, host: &Shared, adopted: u64) {
     let host = host.lock().unwrap_or_else(PoisonError::into_inner);
     for state in kernel.probes() {
         host.metrics().probe(state.probe.name, state.failure.is_none());
@@ -102,6 +104,7 @@ fn announce(listen: SocketAddr, kernel: &Kernel, host: &Shared) {
     tracing::info!(
         cgroup = %kernel.cgroup().display(),
         probes = kernel.probes().iter().filter(|state| state.failure.is_none()).count(),
+        adopted_connections = adopted,
         "observing; http://{listen}/metrics, http://{listen}/api/v1/snapshot, `observer top`"
     );
 }

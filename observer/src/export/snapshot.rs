@@ -91,6 +91,9 @@ pub struct Tcp {
     pub server: Option<String>,
     /// Which of them is observed: `client`, `server`, `unknown`.
     pub role: String,
+    /// Whether it is older than the observer: its counts begin when it was adopted.
+    #[serde(default)]
+    pub adopted: bool,
     /// From connect, or the SYN that came in, to established.
     pub connect_ms: Option<f64>,
     /// Smoothed round trip (RFC 6298).
@@ -187,6 +190,7 @@ impl From<&Connection> for Tcp {
             client: text(client),
             server: text(server),
             role: connection.role.as_str().to_owned(),
+            adopted: connection.adopted,
             connect_ms: connection.handshake().map(to_ms),
             srtt_ms: connection.srtt.map(to_ms),
             min_rtt_ms: connection.min_rtt.map(to_ms),

@@ -29,7 +29,19 @@ impl Role {
     }
 }
 
-/// A connection, as it stood at one moment. Times are ns of `CLOCK_MONOTONIC`.
+/// What only grows while a connection lives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// As [`Connection::retransmits`].
+    pub retransmits: u32,
+    /// As [`Connection::bytes_received`].
+    pub bytes_received: u64,
+    /// As [`Connection::bytes_acked`].
+    pub bytes_acked: u64,
+}
+
+/// A connection, as it stood at one moment. Times are ns of `CLOCK_MONOTONIC`; the
+/// counts of an adopted one begin at its adoption.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Connection {
     /// Its socket.
@@ -61,9 +73,21 @@ pub struct Connection {
     /// Bytes that the far end acknowledged, as the kernel counts them: payload, and 1
     /// each for a SYN and a FIN.
     pub bytes_acked: u64,
+    /// What had been counted when it was adopted; nothing, if its beginning was seen.
+    pub before: Totals,
 }
 
 impl Connection {
+    /// What the kernel has counted in its whole life.
+    #[must_use]
+    pub const fn totals(&self) -> Totals {
+        Totals {
+            retransmits: self.retransmits.saturating_add(self.before.retransmits),
+            bytes_received: self.bytes_received.saturating_add(self.before.bytes_received),
+            bytes_acked: self.bytes_acked.saturating_add(self.before.bytes_acked),
+        }
+    }
+
     /// From the call of connect, or the SYN that came in, to established.
     #[must_use]
     pub fn handshake(&self) -> Option<Duration> {

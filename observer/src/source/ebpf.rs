@@ -10,4 +10,10 @@ pub mod table;
 
 pub mod load;
 
+pub mod namespace;
+
+pub mod diag;
+
+pub mod adopt;
+
 pub mod read;

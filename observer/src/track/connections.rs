@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use crate::model::{CloseReason, Connection, Role, SocketCookie};
+use crate::model::{CloseReason, Connection, Role, SocketCookie, Totals};
 
 /// Dropped connections whose totals are kept; the oldest gives way.
 const DROPPED: usize = 16_384;
@@ -167,12 +167,10 @@ impl ConnectionTracker {
         known: Option<&Tracked>,
         interval: &mut ConnectionInterval,
     ) -> bool {
-        let totals = Totals::of(latest);
+        let totals = latest.totals();
         let base = match known {
-            Some(tracked) => Totals::of(&tracked.latest),
-            // Its figures are of its whole life, which began before ours.
-            None if latest.adopted => self.dropped.take(latest.socket).unwrap_or(totals),
-            None => Totals::default(),
+            Some(tracked) => tracked.latest.totals(),
+            None => self.dropped.take(latest.socket).unwrap_or(latest.before),
         };
         interval.retransmits += u64::from(totals.retransmits.saturating_sub(base.retransmits));
         interval.bytes_received += totals.bytes_received.saturating_sub(base.bytes_received);
@@ -205,7 +203,7 @@ impl ConnectionTracker {
             let idles = latest.adopted && now_ns.saturating_sub(*changed_ns) >= idle_ns;
             if idles {
                 interval.done.push(latest.socket);
-                self.dropped.keep(latest.socket, Totals::of(latest));
+                self.dropped.keep(latest.socket, latest.totals());
             }
             !idles
         });
@@ -214,24 +212,6 @@ impl ConnectionTracker {
 
 const fn identity(connection: &Connection) -> Identity {
     (connection.socket, connection.opened_ns)
-}
-
-/// What only grows while a connection lives.
-#[derive(Clone, Copy, Debug, Default)]
-struct Totals {
-    retransmits: u32,
-    bytes_received: u64,
-    bytes_acked: u64,
-}
-
-impl Totals {
-    const fn of(connection: &Connection) -> Self {
-        Self {
-            retransmits: connection.retransmits,
-            bytes_received: connection.bytes_received,
-            bytes_acked: connection.bytes_acked,
-        }
-    }
 }
 
 /// Adopted connections that were dropped, so that one that is adopted again goes on

@@ -102,7 +102,7 @@ fn a_connection_older_than_the_observer_is_adopted() {
     ends.talk(10, 10);
     let (client, server) = (ends.client.local_addr().unwrap(), ends.server.local_addr().unwrap());
     let seen = observation.connections(&cookies);
-    assert_eq!(seen.len(), 2);
+    let seen: [_; 2] = seen.try_into().expect("both ends are there");
     for end in &seen {
         assert!(end.adopted && end.is_open());
         assert_eq!((end.role, end.handshake()), (Role::Unknown, None));
@@ -110,7 +110,8 @@ fn a_connection_older_than_the_observer_is_adopted() {
     }
     assert_eq!((seen[0].local, seen[0].remote), (Some(client), Some(server)));
     assert_eq!((seen[1].local, seen[1].remote), (Some(server), Some(client)));
-    assert!(seen[0].bytes_received >= 20 && seen[1].bytes_received >= 20);
+    // What each had received before is not ours to count.
+    assert_eq!(seen.map(|end| end.bytes_received), [10, 10]);
 }
 
 #[test]

@@ -2,7 +2,6 @@
 
 use std::{
     io,
-    net::{IpAddr, Ipv6Addr},
     os::fd::{AsFd as _, OwnedFd},
     path::Path,
     time::Duration,
@@ -22,12 +21,13 @@ use observer_common::{
 use zerocopy::FromBytes as _;
 
 use super::{
+    adopt::{Adoption, adopt},
     load::{LoadError, Loaded, Options, ProbeState, load},
     table::Table,
 };
 use crate::model::{
-    Connection, Direction, Losses, ProbeCost, Role, SocketCookie, VoiceFlow, VoiceKey,
-    socket_address,
+    Connection, Direction, Losses, ProbeCost, Role, SocketCookie, Totals, VoiceFlow, VoiceKey,
+    address_words, socket_address,
 };
 
 /// The programs at work, and what they have counted. They detach when this goes.
@@ -95,6 +95,12 @@ impl Kernel {
         EbpfLogger::init(&mut self.loaded.ebpf)
             .inspect_err(|error| tracing::warn!(%error, "no diagnostics of the programs"))
             .ok()
+    }
+
+    /// Puts the connections that are older than the programs into the table, as they stand.
+    /// One that carries a packet meanwhile adopts itself.
+    pub fn adopt(&mut self) -> Adoption {
+        adopt(&mut self.sockets)
     }
 
     /// The loaded object and where it is attached, for tests.
@@ -243,17 +249,13 @@ fn voice_flow(key: &FlowKey, entry: &FlowEntry) -> VoiceFlow {
 }
 
 fn flow_key(key: &VoiceKey) -> FlowKey {
-    let peer = match key.peer.ip() {
-        IpAddr::V4(v4) => v4.to_ipv6_mapped(),
-        IpAddr::V6(v6) => v6,
-    };
     let direction = match key.direction {
         Direction::Receive => RECEIVE,
         Direction::Transmit => TRANSMIT,
     };
     FlowKey {
         cookie: key.socket.0,
-        peer: words(peer),
+        peer: address_words(key.peer.ip()),
         ssrc: key.ssrc,
         peer_port: key.peer.port(),
         direction,
@@ -265,6 +267,11 @@ fn connection(cookie: u64, socket: &Socket) -> Connection {
     let known = |ns: u64| (ns != 0).then_some(ns);
     let end =
         |words: Address, port| (words != [0; 4] || port != 0).then(|| socket_address(words, port));
+    let before = Totals {
+        retransmits: socket.retransmits_before,
+        bytes_received: socket.bytes_received_before,
+        bytes_acked: socket.bytes_acked_before,
+    };
     Connection {
         socket: SocketCookie(cookie),
         local: end(socket.local, socket.local_port),
@@ -284,18 +291,11 @@ fn connection(cookie: u64, socket: &Socket) -> Connection {
         // The kernel's value before the first sample is the largest there is.
         min_rtt: (socket.srtt_q3_us != 0 && socket.min_rtt_us != u32::MAX)
             .then(|| Duration::from_micros(socket.min_rtt_us.into())),
-        retransmits: socket.retransmits,
-        bytes_received: socket.bytes_received,
-        bytes_acked: socket.bytes_acked,
+        retransmits: socket.retransmits.saturating_sub(before.retransmits),
+        bytes_received: socket.bytes_received.saturating_sub(before.bytes_received),
+        bytes_acked: socket.bytes_acked.saturating_sub(before.bytes_acked),
+        before,
     }
-}
-
-fn words(address: Ipv6Addr) -> Address {
-    let mut words = [0; 4];
-    for (word, octets) in words.iter_mut().zip(address.octets().as_chunks::<4>().0) {
-        *word = u32::from_ne_bytes(*octets);
-    }
-    words
 }
 
 #[cfg(test)]
@@ -315,6 +315,14 @@ mod tests {
             assert_eq!(socket_address(abi.peer, abi.peer_port), key.peer);
             assert_eq!((abi.cookie, abi.ssrc, abi.direction), (7, 0xdead_beef, TRANSMIT));
         }
+    }
+
+    #[test]
+    fn figures_begin_at_adoption() {
+        let socket = Socket { bytes_received: 7, bytes_acked: 8, retransmits: 9, ..Socket::EMPTY };
+        let now = connection(1, &Socket { bytes_received: 10, ..socket.adopted() });
+        assert_eq!((now.bytes_received, now.bytes_acked, now.retransmits), (3, 0, 0));
+        assert_eq!((now.adopted, now.totals().bytes_received), (true, 10));
     }
 
     #[test]

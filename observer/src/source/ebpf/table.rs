@@ -11,11 +11,15 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 /// `enum bpf_cmd` (`include/uapi/linux/bpf.h`).
 const MAP_LOOKUP_ELEM: libc::c_long = 1;
+const MAP_UPDATE_ELEM: libc::c_long = 2;
 const MAP_DELETE_ELEM: libc::c_long = 3;
 const MAP_LOOKUP_BATCH: libc::c_long = 24;
 
 /// `BPF_F_LOCK`: copy each value under its lock, so that it is of one moment.
 const LOCK: u64 = 4;
+
+/// `BPF_NOEXIST`: only where there is no such entry.
+const NO_EXIST: u64 = 1;
 
 /// Entries asked for at once. A bucket that holds more cannot be copied (ENOSPC);
 /// the kernel keeps buckets short by having as many as entries.
@@ -46,6 +50,17 @@ struct ElementAttributes {
     flags: u64,
 }
 
+/// What came of an insertion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Inserted {
+    /// It is in.
+    Yes,
+    /// The key had an entry.
+    Known,
+    /// There is no room.
+    Full,
+}
+
 /// A hash map of `K` → `V`, and the buffers it is read into.
 #[derive(Debug)]
 pub struct Table<K, V> {
@@ -59,7 +74,7 @@ pub struct Table<K, V> {
 impl<K, V> Table<K, V>
 where
     K: FromBytes + IntoBytes + Immutable,
-    V: FromBytes,
+    V: FromBytes + IntoBytes + Immutable,
 {
     /// Takes a map whose value has a lock if `locked`. `None` when it is no hash map
     /// with keys and values of these sizes.
@@ -145,6 +160,28 @@ where
         match bpf(MAP_LOOKUP_ELEM, &mut attributes) {
             Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(None),
             outcome => outcome.map(|()| V::read_from_bytes(&value).ok()),
+        }
+    }
+
+    /// Puts an entry in, unless the key has one.
+    ///
+    /// # Errors
+    /// What the kernel said.
+    pub fn insert_absent(&self, key: &K, value: &V) -> io::Result<Inserted> {
+        let mut attributes = ElementAttributes {
+            map_fd: self.map.fd().as_fd().as_raw_fd() as u32,
+            key: key.as_bytes().as_ptr() as u64,
+            value: value.as_bytes().as_ptr() as u64,
+            flags: NO_EXIST,
+            ..ElementAttributes::default()
+        };
+        match bpf(MAP_UPDATE_ELEM, &mut attributes) {
+            Ok(()) => Ok(Inserted::Yes),
+            Err(error) => match error.raw_os_error() {
+                Some(libc::EEXIST) => Ok(Inserted::Known),
+                Some(libc::E2BIG) => Ok(Inserted::Full),
+                _ => Err(error),
+            },
         }
     }
 

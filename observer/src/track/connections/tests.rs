@@ -18,6 +18,7 @@ fn connection(cookie: u64) -> Connection {
         retransmits: 1,
         bytes_received: 10,
         bytes_acked: 20,
+        before: Totals::default(),
     }
 }
 
@@ -35,13 +36,17 @@ fn ended(connection: Connection, reason: CloseReason) -> Connection {
     Connection { closed_ns: Some(9_000), close_reason: Some(reason), ..connection }
 }
 
-fn adopted(bytes: u64) -> Connection {
+/// Adopted when it had received `before` bytes, and `bytes` since.
+fn adopted(before: u64, bytes: u64) -> Connection {
     Connection {
         adopted: true,
         role: Role::Unknown,
         opened_ns: None,
         established_ns: None,
+        retransmits: 0,
         bytes_received: bytes,
+        bytes_acked: 0,
+        before: Totals { retransmits: 5, bytes_received: before, bytes_acked: 6 },
         ..connection(1)
     }
 }
@@ -178,26 +183,33 @@ fn a_connection_that_vanishes_is_counted_as_such() {
 }
 
 #[test]
-fn an_adopted_connection_begins_at_zero_and_may_idle_away() {
+fn an_adopted_connection_counts_from_its_adoption_and_may_idle_away() {
     let mut tracker = tracker();
-    let first = tracker.update(vec![adopted(1_000)], SECOND);
-    assert_eq!((first.bytes_received, first.retransmits), (0, 0));
-    let second = tracker.update(vec![adopted(1_500)], 2 * SECOND);
+    let first = tracker.update(vec![adopted(1_000, 200)], SECOND);
+    assert_eq!((first.bytes_received, first.bytes_acked, first.retransmits), (200, 0, 0));
+    let second = tracker.update(vec![adopted(1_000, 700)], 2 * SECOND);
     assert_eq!(second.bytes_received, 500);
-    assert!(tracker.update(vec![adopted(1_500)], 800 * SECOND).done.is_empty());
-    let last = tracker.update(vec![adopted(1_500)], 902 * SECOND);
+    assert!(tracker.update(vec![adopted(1_000, 700)], 800 * SECOND).done.is_empty());
+    let last = tracker.update(vec![adopted(1_000, 700)], 902 * SECOND);
     assert_eq!(last.done, [SocketCookie(1)]);
     assert_eq!(tracker.open().count(), 0);
 }
 
 #[test]
+fn an_adopted_connection_that_ends_before_a_reading_counts_from_its_adoption() {
+    let interval = close(&mut tracker(), ended(adopted(1_000, 30), CloseReason::FinSent));
+    assert_eq!((interval.bytes_received, interval.retransmits), (30, 0));
+}
+
+/// It is adopted again by the packet after the one that came before it was removed.
+#[test]
 fn an_adopted_connection_that_comes_back_goes_on_from_where_it_was() {
     let mut tracker = tracker();
-    tracker.update(vec![adopted(1_000)], SECOND);
-    tracker.update(vec![adopted(1_000)], 902 * SECOND);
-    let back = tracker.update(vec![adopted(1_300)], 903 * SECOND);
+    tracker.update(vec![adopted(1_000, 0)], SECOND);
+    tracker.update(vec![adopted(1_000, 0)], 902 * SECOND);
+    let back = tracker.update(vec![adopted(1_100, 200)], 903 * SECOND);
     assert_eq!(back.bytes_received, 300);
-    let next = tracker.update(vec![adopted(1_301)], 904 * SECOND);
+    let next = tracker.update(vec![adopted(1_100, 201)], 904 * SECOND);
     assert_eq!(next.bytes_received, 1);
 }
 

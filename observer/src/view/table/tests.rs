@@ -35,6 +35,7 @@ fn snapshot() -> Snapshot {
         client: Some("10.0.0.1:40000".to_owned()),
         server: Some("10.0.0.2:443".to_owned()),
         role: "server".to_owned(),
+        adopted: false,
         connect_ms: Some(1.25),
         srtt_ms: Some(0.035),
         min_rtt_ms: Some(0.02),
@@ -42,7 +43,7 @@ fn snapshot() -> Snapshot {
         bytes_in: 2048,
         bytes_out: 3 << 20,
     };
-    let adopted = Tcp { role: "unknown".to_owned(), ..Tcp::default() };
+    let adopted = Tcp { role: "unknown".to_owned(), adopted: true, ..Tcp::default() };
     let lost =
         |stage: &str, count| Lost { stage: stage.to_owned(), reason: "full".to_owned(), count };
     Snapshot {

@@ -42,6 +42,7 @@ fn snapshot(seconds: u64) -> Snapshot {
         client: Some("10.0.0.7:40000".to_owned()),
         server: Some("192.0.2.1:443".to_owned()),
         role: "server".to_owned(),
+        adopted: false,
         connect_ms: Some(1.25),
         srtt_ms: Some(0.035),
         min_rtt_ms: Some(0.02),

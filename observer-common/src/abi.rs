@@ -2,6 +2,7 @@
 //! bytes are its value; every time is `CLOCK_MONOTONIC` in ns, 0 where it is not
 //! known; every address is in the form of [`Address`].
 
+pub mod creator;
 pub mod loss;
 pub mod socket;
 
@@ -21,6 +22,9 @@ pub mod map {
     pub const SOCKETS: &str = "SOCKETS";
     /// Socket cookie → when the SYN came in, of handshakes in progress.
     pub const REQUESTS: &str = "REQUESTS";
+    /// Socket cookie → [`super::creator::Creator`]. It may evict: what a socket carries
+    /// is not kept here.
+    pub const CREATORS: &str = "CREATORS";
     /// Ring buffer of [`super::socket::Closed`].
     pub const EVENTS: &str = "EVENTS";
     /// Per CPU: [`super::loss::Count`] → how often.

@@ -25,14 +25,16 @@ mod kernel {
 
     mod sockops;
 
+    mod creator;
+
     use aya_ebpf::{
-        macros::{cgroup_skb, sock_ops},
-        programs::{SkBuffContext, SockOpsContext},
+        macros::{cgroup_skb, cgroup_sock, sock_ops},
+        programs::{SkBuffContext, SockContext, SockOpsContext},
     };
     use observer_common::abi;
     use turn::{Exchanged, Locked};
 
-    /// What a `cgroup_skb` program returns to let a packet pass.
+    /// What a program returns to let a packet, or a socket, pass.
     const PASS: i32 = 1;
 
     /// Every packet that a socket of the host receives.
@@ -68,6 +70,20 @@ mod kernel {
     pub(crate) fn lifecycle(ctx: SockOpsContext) -> u32 {
         sockops::observe(&ctx);
         PASS as u32
+    }
+
+    /// A socket of an IP protocol, as it is made.
+    #[cgroup_sock(sock_create)]
+    pub(crate) fn socket_create(ctx: SockContext) -> i32 {
+        creator::create(&ctx);
+        PASS
+    }
+
+    /// A socket of an IP protocol, as its last descriptor is closed.
+    #[cgroup_sock(sock_release)]
+    pub(crate) fn socket_release(ctx: SockContext) -> i32 {
+        creator::release(&ctx);
+        PASS
     }
 
     #[panic_handler]

@@ -14,6 +14,8 @@ mod check;
 
 mod replay;
 
+mod who;
+
 mod host;
 
 mod http;

@@ -6,8 +6,10 @@ use crate::model::Losses;
 
 /// What takes nothing from completeness: a connection that found no room in the ring
 /// stays in its table until the next reading, and what was pushed out of probation is
-/// mostly no voice, and else is in probation again with its next packet.
-const HARMLESS: [(&str, &str); 2] = [("tcp", "ring_full"), EVICTED];
+/// mostly no voice, and else is in probation again with its next packet. A socket without
+/// a known owner is counted all the same, for `unknown_service`.
+const HARMLESS: [(&str, &str); 4] =
+    [("tcp", "ring_full"), EVICTED, ("owner", "insert_failed"), ("owner", "unknown")];
 
 /// What was lost, and how much was not.
 #[derive(Clone, Debug, Default)]

@@ -5,12 +5,16 @@ mod connection;
 mod cost;
 mod flow;
 mod loss;
+mod owner;
+mod place;
 
 pub use address::{address_words, socket_address};
 pub use connection::{CloseReason, Connection, Role, Totals};
 pub use cost::{MapFill, ProbeCost, ProcessUsage};
 pub use flow::{Direction, VoiceFlow, VoiceKey, codec, media};
 pub use loss::Losses;
+pub use owner::{Creator, Owner, ServiceId};
+pub use place::{Container, Place, Runtime};
 
 /// The kernel's number of a socket (`SO_COOKIE`): the same for its whole life and in
 /// every network namespace, never used twice until the next boot.

@@ -2,4 +2,6 @@
 
 pub mod capture;
 pub mod connections;
+pub mod services;
+pub mod targets;
 pub mod voice;

@@ -110,7 +110,10 @@ fn counted(kernel: &mut Kernel, ends: (SocketAddr, SocketAddr), bytes: u64) -> u
     let mut read = || {
         now += 1_000_000_000;
         let one = get(kernel, ends).expect("it is adopted");
-        sum += tracker.update(vec![one], now).bytes_received;
+        let mut update = tracker.begin(now);
+        update.take(one);
+        let services = update.finish().services;
+        sum += services.values().map(|interval| interval.bytes_received).sum::<u64>();
         sum
     };
     until(Duration::from_secs(5), "the bytes to be counted", || read() >= bytes);

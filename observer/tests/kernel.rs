@@ -25,6 +25,8 @@ mod kernel {
 
     mod close;
 
+    mod creator;
+
     mod ledger;
 
     mod unchanged;

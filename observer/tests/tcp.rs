@@ -29,9 +29,9 @@ use std::{
 };
 
 use observer::{
-    model::{CloseReason, Connection, Role},
+    model::{CloseReason, Connection, Role, ServiceId},
     source::ebpf::read::Kernel,
-    track::connections::{ConnectionInterval, ConnectionTracker, Outcome},
+    track::connections::{ConnectionReading, ConnectionTracker, Outcome},
 };
 use peers::{
     ends::{DEVICE, Ends},
@@ -469,7 +469,8 @@ fn a_socket_that_connects_again_is_counted_anew() {
     let listener = ends.far.enter(|| TcpListener::bind(to).expect("the port is free"));
     let mut tracker = ConnectionTracker::new(Duration::from_secs(900));
     let (mut acked, mut handshakes, mut reasons) = (0, Vec::new(), Vec::new());
-    let mut take = |interval: ConnectionInterval| {
+    let mut take = |mut reading: ConnectionReading| {
+        let interval = reading.services.remove(&ServiceId::UNKNOWN).unwrap_or_default();
         acked += interval.bytes_acked;
         handshakes
             .extend(interval.handshakes.into_iter().map(|(role, outcome, _)| (role, outcome)));
@@ -486,20 +487,22 @@ fn a_socket_that_connects_again_is_counted_anew() {
         accepted.write_all(b"thanks").expect("it is open");
         socket.read_exact(&mut [0; 6]).expect("it is open");
         let one = get(&mut kernel, local, remote);
-        let mut interval = ConnectionInterval::default();
+        let mut reading = ConnectionReading::default();
         while let Some(closed) = kernel.next_closed() {
             if closed.socket == one.socket {
-                tracker.close(closed, &mut interval);
+                tracker.close(closed, &mut reading);
             }
         }
-        take(interval);
-        take(tracker.update(vec![one], 1));
+        take(reading);
+        let mut update = tracker.begin(1);
+        update.take(one);
+        take(update.finish());
         connect(&socket, None).expect("it was connected");
     }
     let [last] = closed(&mut kernel, |one| one.remote == Some(to));
-    let mut interval = ConnectionInterval::default();
-    tracker.close(last, &mut interval);
-    take(interval);
+    let mut reading = ConnectionReading::default();
+    tracker.close(last, &mut reading);
+    take(reading);
     println!("{name}: {acked} acknowledged, {handshakes:?}, {reasons:?}");
     let expected = [Outcome::Refused, Outcome::Success, Outcome::Success];
     assert_eq!(handshakes, expected.map(|outcome| (Role::Client, outcome)), "{name}: handshakes");

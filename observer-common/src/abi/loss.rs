@@ -40,6 +40,8 @@ pub enum Count {
     FlowContended = 15,
     /// A connection was accepted whose SYN is not known: its handshake has no duration.
     RequestUnknown = 16,
+    /// Who made a socket could not be kept.
+    CreatorFailed = 17,
 }
 
 /// `stage` and `reason` of flows evicted from probation: inserted − removed − present.
@@ -47,7 +49,7 @@ pub const EVICTED: (&str, &str) = ("voice", "candidate_evicted");
 
 impl Count {
     /// Every slot, in order.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::FlowTableFull,
         Self::CandidateFailed,
         Self::SocketTableFull,
@@ -65,6 +67,7 @@ impl Count {
         Self::LogSuppressed,
         Self::FlowContended,
         Self::RequestUnknown,
+        Self::CreatorFailed,
     ];
 
     /// Number of slots.
@@ -88,6 +91,7 @@ impl Count {
             Self::RingFull => ("tcp", "ring_full"),
             Self::RequestUnknown => ("tcp", "request_unknown"),
             Self::RequestFailed => ("tcp", "insert_failed"),
+            Self::CreatorFailed => ("owner", "insert_failed"),
             Self::CandidateInserted | Self::CandidateRemoved | Self::LogSuppressed => return None,
         })
     }

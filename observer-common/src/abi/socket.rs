@@ -64,6 +64,8 @@ abi! {
         pub bytes_received_before: u64,
         /// [`Socket::bytes_acked`] when it was adopted.
         pub bytes_acked_before: u64,
+        /// Cookie of the listener that it came by; 0 where that is not known.
+        pub listener: u64,
         /// Local address.
         pub local: Address,
         /// Address of the far end.
@@ -91,7 +93,7 @@ abi! {
     }
 }
 
-const _: () = assert!(size_of::<Socket>() == 112);
+const _: () = assert!(size_of::<Socket>() == 120);
 
 abi! {
     /// A connection that ended, with its final figures.
@@ -113,6 +115,7 @@ impl Socket {
         bytes_acked: 0,
         bytes_received_before: 0,
         bytes_acked_before: 0,
+        listener: 0,
         local: [0; 4],
         remote: [0; 4],
         srtt_q3_us: 0,

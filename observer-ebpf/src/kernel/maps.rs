@@ -6,6 +6,7 @@ use aya_ebpf::{
 };
 use observer_common::abi::{
     Candidate, FlowEntry, FlowKey,
+    creator::Creator,
     loss::Count,
     socket::{Closed, Socket},
 };
@@ -28,6 +29,15 @@ pub(super) static SOCKETS: HashMap<u64, Socket, 65536> = HashMap::new();
 /// have. An LRU map, because a flood of SYNs must not push out connections that stand.
 #[btf_map]
 pub(super) static REQUESTS: LruHashMap<u64, u64, 16384> = LruHashMap::new();
+
+/// Who made a socket, by its cookie. An LRU map: most sockets carry nothing that is
+/// followed, and user space asks soon after one does.
+#[btf_map]
+pub(super) static CREATORS: LruHashMap<u64, Creator, 65536> = LruHashMap::new();
+
+/// Cookie of the listener whose packet a CPU looked at last.
+#[btf_map]
+pub(super) static LISTENER: PerCpuArray<u64, 1> = PerCpuArray::new();
 
 /// Connections that ended.
 #[btf_map]

@@ -22,7 +22,7 @@ use observer_common::{
 
 use super::{
     ledger,
-    maps::{EVENTS, REQUESTS, SOCKETS},
+    maps::{EVENTS, LISTENER, REQUESTS, SOCKETS},
     skb::{INET6, address as address_of, field},
     stream::refresh,
 };
@@ -89,6 +89,7 @@ fn establish(ctx: &SockOpsContext, role: u8) {
         entry.state = state::ESTABLISHED;
         entry.role = role;
         entry.flags = (entry.flags | WAS_ESTABLISHED) & !ADOPTED;
+        entry.listener = listener(role);
         address(ctx, entry);
         return;
     }
@@ -99,6 +100,7 @@ fn establish(ctx: &SockOpsContext, role: u8) {
         state: state::ESTABLISHED,
         role,
         flags: WAS_ESTABLISHED,
+        listener: listener(role),
         ..Socket::EMPTY
     };
     if let Some(opened) = REQUESTS.get_ptr(cookie) {
@@ -111,6 +113,15 @@ fn establish(ctx: &SockOpsContext, role: u8) {
     }
     address(ctx, &mut entry);
     insert(cookie, &entry);
+}
+
+/// The listener that a server's connection came by.
+#[inline(always)]
+fn listener(role: u8) -> u64 {
+    match LISTENER.get(0) {
+        Some(cookie) if role == ROLE_SERVER => *cookie,
+        _ => 0,
+    }
 }
 
 /// The state changed from the first argument to the second.

@@ -16,7 +16,7 @@ use observer_common::{
 
 use super::{
     ledger,
-    maps::SOCKETS,
+    maps::{LISTENER, SOCKETS},
     skb::{INET6, Skb, address, field, socket_or_count},
 };
 
@@ -35,7 +35,7 @@ pub(super) fn observe<const DIRECTION: u8>(skb: &Skb<'_>, ip: &Ip) {
         return;
     }
     let reset = DIRECTION == RECEIVE
-        && skb.words(ip.transport + FLAGS).is_some_and(|[word]| u32::from_be(word) & RST != 0);
+        && skb.head(ip.transport + FLAGS).is_some_and(|[word]| u32::from_be(word) & RST != 0);
     let cookie = skb.cookie();
     if let Some(entry) = SOCKETS.get_ptr_mut(cookie) {
         // SAFETY: the entry is never freed, for the map is preallocated; see
@@ -68,6 +68,16 @@ pub(super) unsafe fn refresh(entry: *mut Socket, tcp: *const bpf_tcp_sock) {
     }
 }
 
+/// The packet that completes a handshake passes here with its listener, right before
+/// `sockops` tells of the connection, on the same CPU.
+#[inline(always)]
+fn remember_listener(cookie: u64) {
+    if let Some(slot) = LISTENER.get_ptr_mut(0) {
+        // SAFETY: the slot is this CPU's.
+        unsafe { *slot = cookie };
+    }
+}
+
 /// A connection that is older than the observer. Handshakes are not: their packets
 /// carry the listener's cookie, or reach `sockops` first.
 #[inline(never)]
@@ -75,6 +85,9 @@ fn adopt(cookie: u64, socket: *mut bpf_sock, tcp: *mut bpf_tcp_sock, reset: bool
     // SAFETY: both are not null.
     let mut entry = unsafe {
         let state = field!(socket, bpf_sock, state) as u8;
+        if state == state::LISTEN {
+            remember_listener(cookie);
+        }
         if matches!(state, state::LISTEN | state::CLOSE | state::SYN_SENT | state::SYN_RECV) {
             return;
         }

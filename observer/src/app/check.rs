@@ -168,7 +168,7 @@ impl Report {
             put(
                 &mut text,
                 format_args!(
-                    "{:<10} {:<20} {:<7} {:>6} instructions, {:>7} verified\n",
+                    "{:<14} {:<20} {:<7} {:>6} instructions, {:>7} verified\n",
                     line.probe,
                     line.kind,
                     line.state,
@@ -180,12 +180,12 @@ impl Report {
                 let metrics = line.metrics.join(", ");
                 put(
                     &mut text,
-                    format_args!("           {reason}\n           missing: {metrics}\n"),
+                    format_args!("               {reason}\n               missing: {metrics}\n"),
                 );
             }
         }
         for line in &self.features {
-            put(&mut text, format_args!("{:<31} {}\n", line.feature, line.state));
+            put(&mut text, format_args!("{:<35} {}\n", line.feature, line.state));
         }
         for note in &self.notes {
             put(&mut text, format_args!("note: {note}\n"));

@@ -19,7 +19,10 @@ use serde::{Deserialize, Serialize, de::IgnoredAny};
 use serde_json::Value;
 use serde_saphyr::{Error, MessageFormatter as _, Spanned, UserMessageFormatter};
 
-use crate::source::ebpf::load::{Limits, Options};
+use crate::{
+    source::ebpf::load::{Limits, Options},
+    track::targets::{RuleError, Targets},
+};
 pub(super) use source::{Given, Source, Sources};
 
 /// Read when no other file is named, and only if it is there.
@@ -70,6 +73,14 @@ pub(super) struct Settings {
     #[serde(with = "humantime_serde")]
     #[schemars(with = "Option<String>")]
     connection_idle_timeout: Option<Duration>,
+    /// What is watched, and under which names: rules of `include` and `exclude`, in the
+    /// environment and here as YAML in one line [default: every voice flow, and TCP
+    /// connections that came by a listener]
+    #[arg(long, global = true, env = "OBSERVER_TARGETS", value_name = "YAML", value_parser = targets)]
+    targets: Option<Targets>,
+    /// Services that have figures of their own at once; the rest is `overflow` [default: 100]
+    #[arg(long, global = true, env = "OBSERVER_MAX_SERVICES", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    max_services: Option<u16>,
     /// Log filter, such as `warn` or `observer=debug` [default: info]
     #[arg(long, global = true, env = "OBSERVER_LOG", value_name = "FILTER")]
     pub(super) log: Option<String>,
@@ -98,6 +109,8 @@ pub(super) struct Config {
     pub(super) max_connections: u32,
     pub(super) flow_idle_timeout: Duration,
     pub(super) connection_idle_timeout: Duration,
+    pub(super) targets: Targets,
+    pub(super) max_services: u16,
     pub(super) log: Option<String>,
 }
 
@@ -120,6 +133,8 @@ pub(super) enum ConfigError {
         "`listen: {0}` can be reached from other hosts, and what is served names addresses: set `allow_remote: true` as well, or listen on 127.0.0.1"
     )]
     Remote(SocketAddr),
+    #[error("`targets`: {0}")]
+    Targets(#[from] RuleError),
     #[error("`interval: {}` is not between 100ms and 1h", format_duration(*.0))]
     Interval(Duration),
     #[error(
@@ -180,7 +195,7 @@ impl Config {
     }
 
     /// Every key with its value, in the order of the command line's help.
-    pub(super) fn entries(&self) -> [(&'static str, Value); 10] {
+    pub(super) fn entries(&self) -> [(&'static str, Value); 12] {
         let Self {
             listen,
             allow_remote,
@@ -191,6 +206,8 @@ impl Config {
             max_connections,
             flow_idle_timeout,
             connection_idle_timeout,
+            targets,
+            max_services,
             log,
         } = self;
         let time = |time: &Duration| format_duration(*time).to_string().into();
@@ -205,6 +222,8 @@ impl Config {
             ("max_connections", (*max_connections).into()),
             ("flow_idle_timeout", time(flow_idle_timeout)),
             ("connection_idle_timeout", time(connection_idle_timeout)),
+            ("targets", serde_json::to_value(targets).unwrap_or_default()),
+            ("max_services", (*max_services).into()),
             ("log", log.clone().into()),
         ]
     }
@@ -226,6 +245,7 @@ impl Config {
                 return Err(ConfigError::Idle { key, idle, interval });
             }
         }
+        self.targets.select()?;
         Ok(())
     }
 }
@@ -236,6 +256,16 @@ type Lines = HashMap<String, Option<u64>>;
 /// The JSON schema of the file.
 pub(super) fn schema() -> serde_json::Result<String> {
     Ok(serde_json::to_string_pretty(&schemars::schema_for!(Settings))? + "\n")
+}
+
+/// Rules in one line.
+fn targets(text: &str) -> Result<Targets, String> {
+    let targets = serde_saphyr::from_str::<Targets>(text);
+    let targets = targets.map_err(|error| {
+        UserMessageFormatter.format_message(error.without_snippet()).into_owned()
+    })?;
+    targets.select().map_err(|error| error.to_string())?;
+    Ok(targets)
 }
 
 fn effective(cli: Settings, file: Settings) -> Result<Config, ConfigError> {
@@ -257,6 +287,8 @@ fn effective(cli: Settings, file: Settings) -> Result<Config, ConfigError> {
             .connection_idle_timeout
             .or(file.connection_idle_timeout)
             .unwrap_or(shortest_idle.max(Duration::from_secs(900))),
+        targets: cli.targets.or(file.targets).unwrap_or_default(),
+        max_services: cli.max_services.or(file.max_services).unwrap_or(100),
         log: cli.log.or(file.log),
     };
     config.validate()?;

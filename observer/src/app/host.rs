@@ -2,44 +2,49 @@
 
 use std::{
     io,
+    sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
 
 use crate::{
     export::{
         metrics::Metrics,
-        snapshot::{Ledger as LedgerLines, Snapshot, Tcp, Voice},
+        snapshot::{Ledger as LedgerLines, Process, Snapshot, Tcp, Voice},
     },
     ledger::Ledger,
-    model::{Connection, Losses, MapFill, VoiceFlow},
+    model::{Connection, Losses, MapFill, Owner, VoiceFlow},
     source::{
         ebpf::{adopt, load::Limits, read::Kernel},
         process,
     },
     track::{
-        connections::{ConnectionInterval, ConnectionTracker},
+        connections::{ConnectionReading, ConnectionTracker},
+        targets::{RuleError, Targets},
         voice::VoiceTracker,
     },
 };
 
-use super::config::Config;
+use super::{config::Config, who::Who};
 
 /// Closed connections that are taken from the ring before they are counted: some 100
 /// bytes each.
 const BATCH: usize = 1_024;
 
 /// What can be lost on this side of the kernel.
-const OWN_LOSSES: [(&str, &str); 4] = [
+const OWN_LOSSES: [(&str, &str); 5] = [
     ("voice", "read_failed"),
     ("tcp", "read_failed"),
     ("ledger", "read_failed"),
     ("tcp", "end_unseen"),
+    ("owner", "unknown"),
 ];
 
 /// Everything between the kernel and the exports.
 pub(super) struct Host {
     voice: VoiceTracker,
     connections: ConnectionTracker,
+    who: Who,
+    targets: Targets,
     ledger: Ledger,
     metrics: Metrics,
     limits: Limits,
@@ -54,10 +59,17 @@ pub(super) struct Host {
 /// which need not keep the host from its next reading.
 pub(super) struct Moment {
     taken_at: Option<SystemTime>,
-    flows: Vec<VoiceFlow>,
-    open: Vec<Connection>,
+    flows: Vec<Owned<VoiceFlow>>,
+    open: Vec<Owned<Connection>>,
     losses: Losses,
     completeness: f64,
+}
+
+/// Something of a socket, with the service and the owner of that.
+struct Owned<T> {
+    one: T,
+    service: Option<String>,
+    owner: Option<Arc<Owner>>,
 }
 
 /// What one reading found, for the log.
@@ -68,7 +80,7 @@ pub(super) struct Reading {
 }
 
 impl Host {
-    pub(super) fn new(config: &Config) -> Result<Self, prometheus::Error> {
+    pub(super) fn new(config: &Config) -> anyhow::Result<Self> {
         let metrics = Metrics::new()?;
         let mut ledger = Ledger::default();
         for (stage, reason) in OWN_LOSSES.into_iter().chain(adopt::LOSSES) {
@@ -78,6 +90,8 @@ impl Host {
         Ok(Self {
             voice: VoiceTracker::new(config.flow_idle_timeout),
             connections: ConnectionTracker::new(config.connection_idle_timeout),
+            who: Who::start(config, config.targets.select()?),
+            targets: config.targets.clone(),
             ledger,
             metrics,
             limits: config.options(false).limits,
@@ -92,9 +106,16 @@ impl Host {
         &self.metrics
     }
 
-    /// Readings are `interval` apart from here on.
-    pub(super) const fn set_interval(&mut self, interval: Duration) {
-        self.interval = interval;
+    /// Goes by another configuration from here on, as far as that can be.
+    pub(super) fn reconfigure(&mut self, config: &Config) -> Result<(), RuleError> {
+        if config.targets != self.targets {
+            self.who.select(config.targets.select()?);
+            self.targets = config.targets.clone();
+        }
+        self.interval = config.interval;
+        self.voice.set_idle(config.flow_idle_timeout);
+        self.connections.set_idle(config.connection_idle_timeout);
+        Ok(())
     }
 
     /// Whether there has been a whole reading, and not long ago.
@@ -117,14 +138,18 @@ impl Host {
 
     /// Takes the connections that were closed from the ring, so that it has room.
     pub(super) fn drain(&mut self, kernel: &mut Kernel) {
-        let mut interval = ConnectionInterval::default();
-        while let Some(connection) = kernel.next_closed() {
-            self.connections.close(connection, &mut interval);
-            if interval.closed.len() == BATCH {
-                self.count(&std::mem::take(&mut interval));
+        let mut reading = ConnectionReading::default();
+        let mut taken = 0;
+        while let Some(mut connection) = kernel.next_closed() {
+            connection.service = self.who.connection(&connection, kernel.creators());
+            self.connections.close(connection, &mut reading);
+            taken += 1;
+            if taken == BATCH {
+                self.count(&std::mem::take(&mut reading));
+                taken = 0;
             }
         }
-        self.count(&interval);
+        self.count(&reading);
     }
 
     /// Reads every table once.
@@ -132,6 +157,11 @@ impl Host {
         let begun = Instant::now();
         let mut reading = Reading::default();
         self.taken_at = Some(SystemTime::now());
+        let unowned = self.who.begin(now_ns());
+        self.ledger.add("owner", "unknown", unowned);
+        for service in self.who.take_gone() {
+            self.metrics.forget(&service);
+        }
         self.drain(kernel);
         let outcomes = [
             ("voice", self.read_voice(kernel, &mut reading)),
@@ -165,10 +195,21 @@ impl Host {
 
     /// What there is at this moment, as it was read.
     pub(super) fn moment(&self) -> Moment {
+        let name = |service| self.who.name(service).map(str::to_owned);
+        let flow = |one: &VoiceFlow| Owned {
+            one: *one,
+            service: name(one.service),
+            owner: self.who.owner(one.key.socket),
+        };
+        let connection = |one: &Connection| Owned {
+            one: *one,
+            service: name(one.service),
+            owner: self.who.owner(one.socket),
+        };
         Moment {
             taken_at: self.taken_at,
-            flows: self.voice.flows().copied().collect(),
-            open: self.connections.open().copied().collect(),
+            flows: self.voice.flows().map(flow).collect(),
+            open: self.connections.open().map(connection).collect(),
             losses: self.ledger.losses(),
             completeness: self.ledger.completeness(),
         }
@@ -180,38 +221,58 @@ impl Host {
     }
 
     fn read_voice(&mut self, kernel: &mut Kernel, reading: &mut Reading) -> io::Result<()> {
-        let flows = kernel.flows()?;
-        self.fill("flows", flows.len(), self.limits.flows);
-        let interval = self.voice.update(flows, now_ns());
-        for flow in &interval.ended {
+        let mut entries = 0;
+        let mut update = self.voice.begin(now_ns());
+        let outcome = kernel.read_flows(|creators, mut flow| {
+            entries += 1;
+            flow.service = self.who.flow(&flow, creators);
+            update.take(flow);
+        });
+        let read = update.finish();
+        self.fill("flows", entries, self.limits.flows);
+        for flow in &read.ended {
             if let Err(error) = kernel.remove_flow(&flow.key) {
                 self.fail("voice", &error);
             }
         }
-        self.metrics.voice(&interval);
-        self.metrics.voice_flows(self.voice.flows());
-        self.ledger.add_counted(interval.counts.values().map(|counts| counts.packets).sum());
-        reading.began = interval.began.len();
-        reading.ended = interval.ended.len();
-        Ok(())
+        for (service, interval) in &read.services {
+            let service = self.who.name(Some(*service)).unwrap_or_default();
+            expect_made(self.metrics.voice(service, interval));
+            let packets = interval.counts.values().map(|counts| counts.packets).sum();
+            self.ledger.add_counted(packets);
+        }
+        let flows = self.voice.flows();
+        let named = flows.filter_map(|flow| Some((self.who.name(flow.service)?, flow)));
+        expect_made(self.metrics.voice_flows(named));
+        reading.began = read.began;
+        reading.ended = read.ended.len();
+        outcome
     }
 
     fn read_connections(&mut self, kernel: &mut Kernel) -> io::Result<()> {
-        let connections = kernel.connections()?;
-        self.fill("sockets", connections.len(), self.limits.sockets);
-        let interval = self.connections.update(connections, now_ns());
-        for socket in &interval.done {
+        let mut entries = 0;
+        let mut update = self.connections.begin(now_ns());
+        let outcome = kernel.read_connections(|creators, mut connection| {
+            entries += 1;
+            connection.service = self.who.connection(&connection, creators);
+            update.take(connection);
+        });
+        let read = update.finish();
+        self.fill("sockets", entries, self.limits.sockets);
+        for socket in &read.done {
             if let Err(error) = kernel.remove_connection(*socket) {
                 self.fail("tcp", &error);
             }
         }
-        self.count(&interval);
-        self.metrics.tcp_open(self.connections.open());
-        Ok(())
+        self.count(&read);
+        let open = self.connections.open();
+        let named = open.filter_map(|one| Some((self.who.name(one.service)?, one)));
+        expect_made(self.metrics.tcp_open(named));
+        outcome
     }
 
-    fn fill(&self, map: &str, entries: usize, limit: u32) {
-        self.metrics.map(map, MapFill { entries: entries as u64, limit: limit.into() });
+    fn fill(&self, map: &str, entries: u64, limit: u32) {
+        self.metrics.map(map, MapFill { entries, limit: limit.into() });
     }
 
     fn read_losses(&mut self, kernel: &mut Kernel) -> io::Result<()> {
@@ -219,10 +280,13 @@ impl Host {
         Ok(())
     }
 
-    fn count(&mut self, interval: &ConnectionInterval) {
-        self.metrics.tcp(interval);
-        self.ledger.add_counted(interval.closed.len() as u64);
-        self.ledger.add("tcp", "end_unseen", interval.unseen_ends);
+    fn count(&mut self, reading: &ConnectionReading) {
+        for (service, interval) in &reading.services {
+            let service = self.who.name(Some(*service)).unwrap_or_default();
+            expect_made(self.metrics.tcp(service, interval));
+            self.ledger.add_counted(interval.closed.len() as u64);
+        }
+        self.ledger.add("tcp", "end_unseen", reading.unseen_ends);
     }
 
     fn fail(&mut self, stage: &'static str, error: &io::Error) {
@@ -234,15 +298,35 @@ impl Host {
 impl Moment {
     /// It as the exports have it.
     pub(super) fn snapshot(mut self) -> Snapshot {
-        self.flows.sort_by_key(|flow| (flow.stream.first_ns, flow.key.ssrc, flow.key.direction));
-        self.open.sort_by_key(|connection| (connection.established_ns, connection.socket));
+        self.flows.sort_by_key(|Owned { one, .. }| {
+            (one.stream.first_ns, one.key.ssrc, one.key.direction)
+        });
+        self.open.sort_by_key(|Owned { one, .. }| (one.established_ns, one.socket));
+        let flow = |flow: Owned<VoiceFlow>| Voice {
+            service: flow.service,
+            process: flow.owner.as_deref().map(Process::from),
+            ..Voice::new(&flow.one, true)
+        };
+        let connection = |connection: Owned<Connection>| Tcp {
+            service: connection.service,
+            process: connection.owner.as_deref().map(Process::from),
+            ..Tcp::from(&connection.one)
+        };
         Snapshot {
             taken_at: self.taken_at,
-            voice: self.flows.iter().map(|flow| Voice::new(flow, true)).collect(),
+            voice: self.flows.into_iter().map(flow).collect(),
             websockets: Vec::new(),
-            tcp: self.open.iter().map(Tcp::from).collect(),
+            tcp: self.open.into_iter().map(connection).collect(),
             ledger: LedgerLines::new(&self.losses, self.completeness),
         }
+    }
+}
+
+/// Instruments of a service are made with its first figures, each service in a registry of
+/// its own: what was made for one service can be made for every other.
+fn expect_made(outcome: prometheus::Result<()>) {
+    if let Err(error) = outcome {
+        tracing::error!(%error, "an instrument cannot be made: please report this");
     }
 }
 

@@ -58,12 +58,16 @@ impl Reload {
     }
 }
 
-/// `running` with what can change of `read`. The idle times stand, so the interval has to
-/// fit them.
+/// `running` with what can change of `read`.
 fn merge(running: &Config, read: &Config) -> Config {
-    let log = Config { log: read.log.clone(), ..running.clone() };
-    let next = Config { interval: read.interval, ..log.clone() };
-    if next.validate().is_ok() { next } else { log }
+    Config {
+        interval: read.interval,
+        flow_idle_timeout: read.flow_idle_timeout,
+        connection_idle_timeout: read.connection_idle_timeout,
+        targets: read.targets.clone(),
+        log: read.log.clone(),
+        ..running.clone()
+    }
 }
 
 /// Each key that differs, with both values.
@@ -101,12 +105,18 @@ mod tests {
     }
 
     #[test]
-    fn an_interval_that_the_idle_times_do_not_allow_waits_for_a_restart() {
+    fn an_interval_brings_its_idle_times() {
         let running = configuration("interval: 1s\n");
-        let read = configuration("interval: 40s\n");
+        let read = configuration("interval: 40s\ntargets: {exclude: [{port: 22}]}\n");
         let next = merge(&running, &read);
-        assert_eq!(next, running);
-        let waiting = changes(&next, &read);
-        assert_eq!(waiting, ["interval from 1s to 40s", "flow_idle_timeout from 1m to 1m 20s"]);
+        assert_eq!(next, read);
+        assert_eq!(
+            changes(&running, &next),
+            [
+                "interval from 1s to 40s",
+                "flow_idle_timeout from 1m to 1m 20s",
+                r#"targets from {} to {"exclude":[{"port":22}]}"#
+            ]
+        );
     }
 }

@@ -133,12 +133,13 @@ async fn read_until_stopped(
                 Request::Stop => return Ok(()),
                 Request::Reload => {
                     let next = reload.next(&config);
-                    let changes = next.interval != config.interval;
+                    let is_other_interval = next.interval != config.interval;
                     config = next;
-                    if changes {
-                        host.lock()
-                            .unwrap_or_else(PoisonError::into_inner)
-                            .set_interval(config.interval);
+                    host.lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .reconfigure(&config)
+                        .map_err(Failure::cannot_run)?;
+                    if is_other_interval {
                         ticks = ticks_from(last_tick + config.interval, config.interval);
                         summary = Summary::new(config.interval);
                     }

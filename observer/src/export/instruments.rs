@@ -57,10 +57,20 @@ impl Instrument {
         name
     }
 
-    /// The Prometheus names of its attributes.
+    /// The Prometheus names of its attributes, but of the service, which each service's
+    /// registry adds.
     #[must_use]
     pub fn labels(&self) -> Vec<String> {
-        self.attributes.iter().map(|attribute| underscored(attribute.name)).collect()
+        let own = self.attributes.iter().filter(|attribute| **attribute != SERVICE);
+        own.map(Attribute::label).collect()
+    }
+}
+
+impl Attribute {
+    /// Its Prometheus name.
+    #[must_use]
+    pub fn label(&self) -> String {
+        underscored(self.name)
     }
 }
 
@@ -95,6 +105,11 @@ const READING: &[f64] = &[
     2.5, 5.0, 10.0,
 ];
 
+/// Which service a figure is of. In OTLP it is an attribute of the resource.
+pub const SERVICE: Attribute = Attribute {
+    name: "service.name",
+    values: "of whom it is: what a rule of `targets` says, or the environment, unit, container or name of the process; `unknown_service` where no process is known, `overflow` beyond `max_services`",
+};
 const DIRECTION: Attribute = Attribute {
     name: "network.io.direction",
     values: "`receive` or `transmit`, as the observed process sees it",
@@ -121,7 +136,10 @@ const STAGE: Attribute =
     Attribute { name: "stage", values: "where it was lost: see the ledger in the architecture" };
 const WHY: Attribute =
     Attribute { name: "reason", values: "why it was lost: see the ledger in the architecture" };
-const PROBE: Attribute = Attribute { name: "probe", values: "`ingress`, `egress` or `lifecycle`" };
+const PROBE: Attribute = Attribute {
+    name: "probe",
+    values: "`ingress`, `egress`, `lifecycle`, `socket_create` or `socket_release`",
+};
 const MAP: Attribute = Attribute { name: "map", values: "`flows` or `sockets`" };
 const MODE: Attribute = Attribute { name: "cpu.mode", values: "`user` or `system`" };
 
@@ -130,7 +148,7 @@ pub const VOICE_FLOWS: Instrument = Instrument {
     name: "observer.voice.flows",
     kind: Kind::UpDownCounter,
     unit: "{flow}",
-    attributes: &[DIRECTION, CODEC, MEDIA],
+    attributes: &[SERVICE, DIRECTION, CODEC, MEDIA],
     meaning: "Voice flows with a packet within flow_idle_timeout",
 };
 /// Packets that came.
@@ -138,7 +156,7 @@ pub const VOICE_PACKETS: Instrument = Instrument {
     name: "observer.voice.packets",
     kind: Kind::Counter,
     unit: "{packet}",
-    attributes: &[DIRECTION, MEDIA],
+    attributes: &[SERVICE, DIRECTION, MEDIA],
     meaning: "RTP packets that came",
 };
 /// Packets that did not.
@@ -146,7 +164,7 @@ pub const VOICE_LOST: Instrument = Instrument {
     name: "observer.voice.lost_packets",
     kind: Kind::Counter,
     unit: "{packet}",
-    attributes: &[DIRECTION, MEDIA],
+    attributes: &[SERVICE, DIRECTION, MEDIA],
     meaning: "RTP packets that the sequence numbers call for and that did not come",
 };
 /// Packets that came again.
@@ -154,7 +172,7 @@ pub const VOICE_DUPLICATES: Instrument = Instrument {
     name: "observer.voice.duplicate_packets",
     kind: Kind::Counter,
     unit: "{packet}",
-    attributes: &[DIRECTION, MEDIA],
+    attributes: &[SERVICE, DIRECTION, MEDIA],
     meaning: "RTP packets that came again",
 };
 /// Packets out of order.
@@ -162,7 +180,7 @@ pub const VOICE_REORDERED: Instrument = Instrument {
     name: "observer.voice.reordered_packets",
     kind: Kind::Counter,
     unit: "{packet}",
-    attributes: &[DIRECTION, MEDIA],
+    attributes: &[SERVICE, DIRECTION, MEDIA],
     meaning: "RTP packets that came after a later one (RFC 4737)",
 };
 /// Bytes of voice.
@@ -170,7 +188,7 @@ pub const VOICE_IO: Instrument = Instrument {
     name: "observer.voice.io",
     kind: Kind::Counter,
     unit: "By",
-    attributes: &[DIRECTION],
+    attributes: &[SERVICE, DIRECTION],
     meaning: "RTP headers and payloads",
 };
 /// Jitter.
@@ -178,7 +196,7 @@ pub const VOICE_JITTER: Instrument = Instrument {
     name: "observer.voice.jitter",
     kind: Kind::Histogram(JITTER),
     unit: "s",
-    attributes: &[DIRECTION],
+    attributes: &[SERVICE, DIRECTION],
     meaning: "Interarrival jitter (RFC 3550), a point per flow and interval",
 };
 /// Loss.
@@ -186,7 +204,7 @@ pub const VOICE_LOSS_RATIO: Instrument = Instrument {
     name: "observer.voice.loss.ratio",
     kind: Kind::Histogram(RATIO),
     unit: "1",
-    attributes: &[DIRECTION],
+    attributes: &[SERVICE, DIRECTION],
     meaning: "Share of the expected RTP packets that did not come, a point per flow and interval",
 };
 /// Connections that stand.
@@ -194,7 +212,7 @@ pub const TCP_CONNECTIONS: Instrument = Instrument {
     name: "observer.tcp.connections",
     kind: Kind::UpDownCounter,
     unit: "{connection}",
-    attributes: &[ROLE],
+    attributes: &[SERVICE, ROLE],
     meaning: "TCP connections that are established",
 };
 /// Connecting.
@@ -202,7 +220,7 @@ pub const TCP_CONNECT: Instrument = Instrument {
     name: "observer.tcp.connect.duration",
     kind: Kind::Histogram(LATENCY),
     unit: "s",
-    attributes: &[OUTCOME],
+    attributes: &[SERVICE, OUTCOME],
     meaning: "From the call of connect to the end of the handshake",
 };
 /// Accepting.
@@ -210,7 +228,7 @@ pub const TCP_ACCEPT: Instrument = Instrument {
     name: "observer.tcp.accept.duration",
     kind: Kind::Histogram(LATENCY),
     unit: "s",
-    attributes: &[OUTCOME],
+    attributes: &[SERVICE, OUTCOME],
     meaning: "From the SYN that came in to the end of the handshake; always a success",
 };
 /// Round trips.
@@ -218,7 +236,7 @@ pub const TCP_RTT: Instrument = Instrument {
     name: "observer.tcp.rtt",
     kind: Kind::Histogram(LATENCY),
     unit: "s",
-    attributes: &[],
+    attributes: &[SERVICE],
     meaning: "Smoothed round trip (RFC 6298), a point per interval and connection with new acknowledgements",
 };
 /// Segments sent again.
@@ -226,7 +244,7 @@ pub const TCP_RETRANSMISSIONS: Instrument = Instrument {
     name: "observer.tcp.retransmissions",
     kind: Kind::Counter,
     unit: "{segment}",
-    attributes: &[],
+    attributes: &[SERVICE],
     meaning: "TCP segments sent again",
 };
 /// Ends.
@@ -234,7 +252,7 @@ pub const TCP_CLOSES: Instrument = Instrument {
     name: "observer.tcp.closes",
     kind: Kind::Counter,
     unit: "{connection}",
-    attributes: &[ROLE, REASON],
+    attributes: &[SERVICE, ROLE, REASON],
     meaning: "TCP connections and attempts that ended",
 };
 /// Bytes of TCP.
@@ -242,7 +260,7 @@ pub const TCP_IO: Instrument = Instrument {
     name: "observer.tcp.io",
     kind: Kind::Counter,
     unit: "By",
-    attributes: &[DIRECTION],
+    attributes: &[SERVICE, DIRECTION],
     meaning: "Bytes received, and bytes sent and acknowledged",
 };
 /// The ledger.

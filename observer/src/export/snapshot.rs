@@ -10,7 +10,7 @@ use std::{
 use observer_common::rtp;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Connection, Losses, Role, VoiceFlow};
+use crate::model::{Connection, Losses, Owner, Role, Runtime, VoiceFlow};
 
 /// The whole of it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -76,6 +76,12 @@ pub struct Voice {
     pub mos: Option<f64>,
     /// From the first packet to the last.
     pub duration_ms: f64,
+    /// The service that it is counted for.
+    #[serde(default)]
+    pub service: Option<String>,
+    /// The process that has its socket.
+    #[serde(default)]
+    pub process: Option<Process>,
 }
 
 /// A WebSocket.
@@ -106,6 +112,35 @@ pub struct Tcp {
     pub bytes_in: u64,
     /// Bytes the observed end sent and the other acknowledged (a SYN or FIN is 1).
     pub bytes_out: u64,
+    /// The service that it is counted for.
+    #[serde(default)]
+    pub service: Option<String>,
+    /// The process that has its socket, or whose listener it came by.
+    #[serde(default)]
+    pub process: Option<Process>,
+}
+
+/// A process that has sockets.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Process {
+    /// Its number.
+    pub pid: u32,
+    /// Its name.
+    pub comm: String,
+    /// Path of its executable, as it sees it.
+    pub executable: Option<String>,
+    /// Path of its cgroup.
+    pub cgroup: Option<String>,
+    /// Its systemd unit.
+    pub unit: Option<String>,
+    /// Identifier of its container.
+    pub container: Option<String>,
+    /// `docker`, `containerd`, `cri-o` or `podman`.
+    pub container_runtime: Option<String>,
+    /// Unique identifier of its Kubernetes pod.
+    pub pod_uid: Option<String>,
+    /// Inode of its network namespace.
+    pub network_namespace: Option<u64>,
 }
 
 /// What went uncounted.
@@ -167,6 +202,8 @@ impl Voice {
             rtt_ms: None,
             mos: None,
             duration_ms: ns_to_ms(stream.last_ns.saturating_sub(stream.first_ns)),
+            service: None,
+            process: None,
         }
     }
 }
@@ -197,6 +234,28 @@ impl From<&Connection> for Tcp {
             retransmits: connection.retransmits,
             bytes_in: connection.bytes_received,
             bytes_out: connection.bytes_acked,
+            service: None,
+            process: None,
+        }
+    }
+}
+
+impl From<&Owner> for Process {
+    fn from(owner: &Owner) -> Self {
+        let place = &owner.place;
+        let container = place.container.as_ref();
+        Self {
+            pid: owner.pid,
+            comm: owner.comm.clone(),
+            executable: owner.executable.as_ref().map(|path| path.to_string_lossy().into_owned()),
+            cgroup: (!place.cgroup.is_empty()).then(|| place.cgroup.clone()),
+            unit: place.unit.clone(),
+            container: container.map(|container| container.id.clone()),
+            container_runtime: container
+                .and_then(|container| Runtime::as_str(container.runtime))
+                .map(str::to_owned),
+            pod_uid: place.pod_uid.clone(),
+            network_namespace: owner.network_namespace,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 pub use observer_common::abi::socket::CloseReason;
 
-use super::SocketCookie;
+use super::{ServiceId, SocketCookie};
 
 /// Who began it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -46,6 +46,10 @@ pub struct Totals {
 pub struct Connection {
     /// Its socket.
     pub socket: SocketCookie,
+    /// The listener that it came by, where that is known.
+    pub listener: Option<SocketCookie>,
+    /// Whom it is counted for; `None` when it is not watched.
+    pub service: Option<ServiceId>,
     /// The near end; `None` while only its request is known.
     pub local: Option<SocketAddr>,
     /// The far end.

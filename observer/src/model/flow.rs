@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use observer_common::rtp::{self, flow::Flow};
 
-use super::SocketCookie;
+use super::{ServiceId, SocketCookie};
 
 /// Which way a flow goes, as the observed process sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -44,6 +44,8 @@ pub struct VoiceKey {
 pub struct VoiceFlow {
     /// Its key.
     pub key: VoiceKey,
+    /// Whom it is counted for; `None` when it is not watched.
+    pub service: Option<ServiceId>,
     /// The near end.
     pub local: SocketAddr,
     /// The payload type that says what it carries: see [`VoiceFlow::keep_medium`].
@@ -53,10 +55,12 @@ pub struct VoiceFlow {
 }
 
 impl VoiceFlow {
-    /// A flow of which no more is known than its last packet.
+    /// A flow of which no more is known than its last packet: counted, and for nobody in
+    /// particular.
     #[must_use]
     pub const fn new(key: VoiceKey, local: SocketAddr, stream: Flow) -> Self {
-        Self { key, local, main_payload_type: stream.payload_type, stream }
+        let service = Some(ServiceId::UNKNOWN);
+        Self { key, service, local, main_payload_type: stream.payload_type, stream }
     }
 
     /// Goes by the main payload type that was `known` of this flow, if its last packet

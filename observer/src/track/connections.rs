@@ -1,11 +1,11 @@
 //! TCP connections of the host, from one reading to the next.
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
     time::Duration,
 };
 
-use crate::model::{CloseReason, Connection, Role, SocketCookie, Totals};
+use crate::model::{CloseReason, Connection, Role, ServiceId, SocketCookie, Totals};
 
 /// Dropped connections whose totals are kept; the oldest gives way.
 const DROPPED: usize = 16_384;
@@ -61,7 +61,7 @@ impl Outcome {
     }
 }
 
-/// What happened since the interval began.
+/// What happened to the connections of a service since the interval began.
 #[derive(Debug, Default)]
 pub struct ConnectionInterval {
     /// Handshakes that came to an end, with their duration where it is known.
@@ -76,11 +76,25 @@ pub struct ConnectionInterval {
     pub bytes_acked: u64,
     /// Connections that were closed.
     pub closed: Vec<Connection>,
+}
+
+/// What happened to all of them.
+#[derive(Debug, Default)]
+pub struct ConnectionReading {
+    /// By service; connections that are not watched are in none.
+    pub services: BTreeMap<ServiceId, ConnectionInterval>,
     /// Connections that left the table without a word of their end.
     pub unseen_ends: u64,
     /// Sockets that the kernel's table need not keep. They are closed, or adopted and
     /// silent for the idle time: those end unseen, and the next packet adopts them again.
     pub done: Vec<SocketCookie>,
+}
+
+impl ConnectionReading {
+    /// Where what happens to this connection is counted.
+    fn of(&mut self, connection: &Connection) -> Option<&mut ConnectionInterval> {
+        connection.service.map(|service| self.services.entry(service).or_default())
+    }
 }
 
 impl ConnectionTracker {
@@ -97,40 +111,32 @@ impl ConnectionTracker {
         }
     }
 
-    /// Every connection that carries data.
+    /// Every connection that is watched and carries data.
     pub fn open(&self) -> impl Iterator<Item = &Connection> {
-        self.standing.values().map(|tracked| &tracked.latest).filter(|latest| latest.is_open())
+        let all = self.standing.values().map(|tracked| &tracked.latest);
+        all.filter(|latest| latest.service.is_some() && latest.is_open())
+    }
+
+    /// Adopted connections that do not change for `idle` are dropped from here on.
+    pub const fn set_idle(&mut self, idle: Duration) {
+        self.idle = idle;
     }
 
     /// Takes in a connection whose end came through the ring. What is in the ring when
     /// the table is read belongs before that reading.
-    pub fn close(&mut self, closed: Connection, interval: &mut ConnectionInterval) {
+    pub fn close(&mut self, closed: Connection, reading: &mut ConnectionReading) {
         self.waiting.remove(&identity(&closed));
         if !self.reported.remove(&identity(&closed)) {
-            self.end(closed, interval);
+            self.end(closed, reading);
         }
     }
 
-    /// Takes in a reading of the table, made at `now_ns` of `CLOCK_MONOTONIC`.
-    pub fn update(&mut self, reading: Vec<Connection>, now_ns: u64) -> ConnectionInterval {
-        let mut interval = ConnectionInterval::default();
+    /// Begins to take in a reading of the table, made at `now_ns` of `CLOCK_MONOTONIC`.
+    pub fn begin(&mut self, now_ns: u64) -> ConnectionUpdate<'_> {
         self.readings += 1;
         self.reported.clear();
         let waited = std::mem::take(&mut self.waiting);
-        for connection in reading {
-            if connection.closed_ns.is_none() {
-                self.advance(connection, now_ns, &mut interval);
-            } else if waited.contains(&identity(&connection)) {
-                // A whole interval: it found no room in the ring.
-                interval.done.push(connection.socket);
-                self.reported.insert(identity(&connection));
-                self.end(connection, &mut interval);
-            } else {
-                self.wait(&connection);
-            }
-        }
-        self.drop_gone(now_ns, &mut interval);
-        interval
+        ConnectionUpdate { tracker: self, now_ns, waited, reading: ConnectionReading::default() }
     }
 
     /// The kernel marks an entry closed before its figures are final and it is in the
@@ -142,9 +148,9 @@ impl ConnectionTracker {
         }
     }
 
-    fn advance(&mut self, latest: Connection, now_ns: u64, interval: &mut ConnectionInterval) {
+    fn advance(&mut self, latest: Connection, now_ns: u64, reading: &mut ConnectionReading) {
         let known = self.standing.remove(&identity(&latest));
-        let handshake_reported = self.account(&latest, known.as_ref(), interval);
+        let handshake_reported = self.account(&latest, known.as_ref(), reading);
         let changed_ns = match &known {
             Some(tracked) if tracked.latest == latest => tracked.changed_ns,
             _ => now_ns,
@@ -153,10 +159,12 @@ impl ConnectionTracker {
         self.standing.insert(identity(&latest), tracked);
     }
 
-    fn end(&mut self, closed: Connection, interval: &mut ConnectionInterval) {
+    fn end(&mut self, closed: Connection, reading: &mut ConnectionReading) {
         let known = self.standing.remove(&identity(&closed));
-        self.account(&closed, known.as_ref(), interval);
-        interval.closed.push(closed);
+        self.account(&closed, known.as_ref(), reading);
+        if let Some(interval) = reading.of(&closed) {
+            interval.closed.push(closed);
+        }
     }
 
     /// Adds what happened since the connection was last seen, and says whether its
@@ -165,12 +173,17 @@ impl ConnectionTracker {
         &mut self,
         latest: &Connection,
         known: Option<&Tracked>,
-        interval: &mut ConnectionInterval,
+        reading: &mut ConnectionReading,
     ) -> bool {
         let totals = latest.totals();
         let base = match known {
             Some(tracked) => tracked.latest.totals(),
             None => self.dropped.take(latest.socket).unwrap_or(latest.before),
+        };
+        // Who is not watched is kept up with, so that it can be watched from any moment on.
+        let was_reported = known.is_some_and(|tracked| tracked.handshake_reported);
+        let Some(interval) = reading.of(latest) else {
+            return was_reported || handshake(latest).is_some();
         };
         interval.retransmits += u64::from(totals.retransmits.saturating_sub(base.retransmits));
         interval.bytes_received += totals.bytes_received.saturating_sub(base.bytes_received);
@@ -182,7 +195,7 @@ impl ConnectionTracker {
         {
             interval.round_trips.push(srtt);
         }
-        if known.is_some_and(|tracked| tracked.handshake_reported) {
+        if was_reported {
             return true;
         }
         let handshake = handshake(latest);
@@ -190,23 +203,56 @@ impl ConnectionTracker {
         handshake.is_some()
     }
 
-    fn drop_gone(&mut self, now_ns: u64, interval: &mut ConnectionInterval) {
+    fn drop_gone(&mut self, now_ns: u64, reading: &mut ConnectionReading) {
         let idle_ns = u64::try_from(self.idle.as_nanos()).unwrap_or(u64::MAX);
         self.standing.retain(|_, Tracked { latest, changed_ns, seen, .. }| {
             if *seen < self.readings {
                 // An end is in the ring before the entry leaves the table, and the ring
                 // was read since: none is to come after a second reading without it.
                 let stays = seen.saturating_add(1) == self.readings;
-                interval.unseen_ends += u64::from(!stays && !latest.adopted);
+                reading.unseen_ends += u64::from(!stays && !latest.adopted);
                 return stays;
             }
             let idles = latest.adopted && now_ns.saturating_sub(*changed_ns) >= idle_ns;
             if idles {
-                interval.done.push(latest.socket);
+                reading.done.push(latest.socket);
                 self.dropped.keep(latest.socket, latest.totals());
             }
             !idles
         });
+    }
+}
+
+/// One reading of the table on its way in.
+#[derive(Debug)]
+pub struct ConnectionUpdate<'a> {
+    tracker: &'a mut ConnectionTracker,
+    now_ns: u64,
+    waited: HashSet<Identity>,
+    reading: ConnectionReading,
+}
+
+impl ConnectionUpdate<'_> {
+    /// Takes in one connection.
+    pub fn take(&mut self, connection: Connection) {
+        let tracker = &mut *self.tracker;
+        if connection.closed_ns.is_none() {
+            tracker.advance(connection, self.now_ns, &mut self.reading);
+        } else if self.waited.contains(&identity(&connection)) {
+            // A whole interval: it found no room in the ring.
+            self.reading.done.push(connection.socket);
+            tracker.reported.insert(identity(&connection));
+            tracker.end(connection, &mut self.reading);
+        } else {
+            tracker.wait(&connection);
+        }
+    }
+
+    /// The table has no more.
+    #[must_use]
+    pub fn finish(mut self) -> ConnectionReading {
+        self.tracker.drop_gone(self.now_ns, &mut self.reading);
+        self.reading
     }
 }
 

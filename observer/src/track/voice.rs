@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use crate::model::{Direction, VoiceFlow, VoiceKey};
+use crate::model::{Direction, ServiceId, VoiceFlow, VoiceKey};
 
 /// The flows that are known, bounded by the kernel's table.
 #[derive(Debug)]
@@ -48,15 +48,22 @@ pub struct Point {
     pub loss_ratio: f64,
 }
 
-/// What happened between two readings.
+/// What happened to the flows of a service between two readings.
 #[derive(Debug, Default)]
 pub struct VoiceInterval {
     /// By direction and medium.
     pub counts: BTreeMap<(Direction, &'static str), Counts>,
     /// Of every flow that had packets.
     pub points: Vec<Point>,
-    /// Flows that began.
-    pub began: Vec<VoiceKey>,
+}
+
+/// What happened to all of them.
+#[derive(Debug, Default)]
+pub struct VoiceReading {
+    /// By service; flows that are not watched are in none.
+    pub services: BTreeMap<ServiceId, VoiceInterval>,
+    /// How many flows began.
+    pub began: usize,
     /// Flows that fell silent for the idle time, with their final figures. They are no
     /// longer tracked, and the kernel may forget them.
     pub ended: Vec<VoiceFlow>,
@@ -69,40 +76,39 @@ impl VoiceTracker {
         Self { idle, flows: HashMap::new() }
     }
 
-    /// Every flow as it was last read.
+    /// Flows without a packet for `idle` have ended from here on.
+    pub const fn set_idle(&mut self, idle: Duration) {
+        self.idle = idle;
+    }
+
+    /// Every flow that is watched, as it was last read.
     pub fn flows(&self) -> impl Iterator<Item = &VoiceFlow> {
-        self.flows.values().map(|tracked| &tracked.latest)
+        let all = self.flows.values().map(|tracked| &tracked.latest);
+        all.filter(|latest| latest.service.is_some())
     }
 
-    /// Takes in a reading made at `now_ns` of `CLOCK_MONOTONIC`.
-    pub fn update(&mut self, reading: Vec<VoiceFlow>, now_ns: u64) -> VoiceInterval {
-        let mut interval = VoiceInterval::default();
-        for flow in reading {
-            self.advance(flow, &mut interval);
-        }
-        let idle_ns = u64::try_from(self.idle.as_nanos()).unwrap_or(u64::MAX);
-        self.flows.retain(|_, tracked| {
-            let stays = now_ns.saturating_sub(tracked.latest.stream.last_ns) < idle_ns;
-            if !stays {
-                interval.ended.push(tracked.latest);
-            }
-            stays
-        });
-        interval
+    /// Begins to take in a reading made at `now_ns` of `CLOCK_MONOTONIC`.
+    pub fn begin(&mut self, now_ns: u64) -> VoiceUpdate<'_> {
+        VoiceUpdate { tracker: self, now_ns, reading: VoiceReading::default() }
     }
 
-    fn advance(&mut self, mut flow: VoiceFlow, interval: &mut VoiceInterval) {
+    fn advance(&mut self, mut flow: VoiceFlow, reading: &mut VoiceReading) {
+        // One that began later only has the name of the one that was known.
         let known = self.flows.get(&flow.key);
+        let known = known.filter(|known| known.latest.stream.first_ns == flow.stream.first_ns);
         match known {
             Some(known) => flow.keep_medium(known.latest.main_payload_type),
-            None => interval.began.push(flow.key),
+            None => reading.began += 1,
         }
         let before = known.map_or_else(Totals::default, |tracked| Totals::of(&tracked.latest));
         let reported_lost = known.map_or(0, |tracked| tracked.reported_lost);
         let after = Totals::of(&flow);
         let lost = after.lost.saturating_sub(reported_lost);
         let packets = after.packets.saturating_sub(before.packets);
-        if packets > 0 {
+        if let Some(service) = flow.service
+            && packets > 0
+        {
+            let interval = reading.services.entry(service).or_default();
             let counts = interval.counts.entry((flow.key.direction, flow.media())).or_default();
             counts.packets += packets;
             counts.lost += lost;
@@ -118,6 +124,35 @@ impl VoiceTracker {
         }
         let reported_lost = reported_lost + lost;
         self.flows.insert(flow.key, Tracked { latest: flow, reported_lost });
+    }
+}
+
+/// One reading on its way in.
+#[derive(Debug)]
+pub struct VoiceUpdate<'a> {
+    tracker: &'a mut VoiceTracker,
+    now_ns: u64,
+    reading: VoiceReading,
+}
+
+impl VoiceUpdate<'_> {
+    /// Takes in one flow.
+    pub fn take(&mut self, flow: VoiceFlow) {
+        self.tracker.advance(flow, &mut self.reading);
+    }
+
+    /// There are no more.
+    #[must_use]
+    pub fn finish(mut self) -> VoiceReading {
+        let idle_ns = u64::try_from(self.tracker.idle.as_nanos()).unwrap_or(u64::MAX);
+        self.tracker.flows.retain(|_, tracked| {
+            let stays = self.now_ns.saturating_sub(tracked.latest.stream.last_ns) < idle_ns;
+            if !stays {
+                self.reading.ended.push(tracked.latest);
+            }
+            stays
+        });
+        self.reading
     }
 }
 
@@ -177,30 +212,41 @@ mod tests {
         VoiceFlow::new(key, "10.0.0.2:5004".parse().unwrap(), stream)
     }
 
-    fn counts(interval: &VoiceInterval) -> Counts {
-        interval.counts.get(&(Direction::Receive, "audio")).copied().unwrap_or_default()
+    fn read(tracker: &mut VoiceTracker, flows: Vec<VoiceFlow>, now_ns: u64) -> VoiceReading {
+        let mut update = tracker.begin(now_ns);
+        for flow in flows {
+            update.take(flow);
+        }
+        update.finish()
+    }
+
+    fn counts(reading: &VoiceReading) -> Counts {
+        let interval = reading.services.get(&ServiceId::UNKNOWN);
+        let counts = interval.and_then(|one| one.counts.get(&(Direction::Receive, "audio")));
+        counts.copied().unwrap_or_default()
     }
 
     #[test]
     fn each_interval_has_its_own_counts() {
         let mut tracker = VoiceTracker::new(Duration::from_secs(60));
-        let first = tracker.update(vec![flow(&[0, 1, 3])], SECOND);
-        assert_eq!(first.began.len(), 1);
+        let first = read(&mut tracker, vec![flow(&[0, 1, 3])], SECOND);
+        assert_eq!(first.began, 1);
         assert_eq!(counts(&first).packets, 3);
         assert_eq!(counts(&first).lost, 1);
-        let second = tracker.update(vec![flow(&[0, 1, 3, 4, 4])], 2 * SECOND);
-        assert!(second.began.is_empty());
+        let second = read(&mut tracker, vec![flow(&[0, 1, 3, 4, 4])], 2 * SECOND);
+        assert_eq!(second.began, 0);
         let expected = Counts { packets: 2, lost: 0, duplicates: 1, reordered: 0, bytes: 344 };
         assert_eq!(counts(&second), expected);
-        assert!((second.points[0].loss_ratio).abs() < f64::EPSILON);
+        let points = &second.services[&ServiceId::UNKNOWN].points;
+        assert!((points[0].loss_ratio).abs() < f64::EPSILON);
     }
 
     #[test]
     fn a_loss_taken_back_by_a_late_packet_is_not_reported_twice() {
         let mut tracker = VoiceTracker::new(Duration::from_secs(60));
-        let mut lost = counts(&tracker.update(vec![flow(&[0, 1, 3])], SECOND)).lost;
-        lost += counts(&tracker.update(vec![flow(&[0, 1, 3, 2])], SECOND)).lost;
-        lost += counts(&tracker.update(vec![flow(&[0, 1, 3, 2, 5])], SECOND)).lost;
+        let mut lost = counts(&read(&mut tracker, vec![flow(&[0, 1, 3])], SECOND)).lost;
+        lost += counts(&read(&mut tracker, vec![flow(&[0, 1, 3, 2])], SECOND)).lost;
+        lost += counts(&read(&mut tracker, vec![flow(&[0, 1, 3, 2, 5])], SECOND)).lost;
         assert_eq!(lost, 1);
     }
 
@@ -212,7 +258,8 @@ mod tests {
         for (sequence, payload_type) in (1..).zip(payload_types) {
             stream.advance(&packet_of(*payload_type, sequence), 172, SECOND);
             let reading = VoiceFlow::new(flow(&[0]).key, flow(&[0]).local, stream);
-            let interval = tracker.update(vec![reading], SECOND);
+            let mut interval = read(&mut tracker, vec![reading], SECOND);
+            let interval = interval.services.remove(&ServiceId::UNKNOWN).unwrap();
             let ((_, medium), counts) = interval.counts.first_key_value().unwrap();
             assert_eq!((interval.counts.len(), counts.duplicates), (1, 0));
             let latest = tracker.flows().next().unwrap();
@@ -236,11 +283,11 @@ mod tests {
     #[test]
     fn silence_ends_a_flow_once() {
         let mut tracker = VoiceTracker::new(Duration::from_secs(60));
-        tracker.update(vec![flow(&[0, 1])], SECOND);
-        let ended = tracker.update(Vec::new(), 62 * SECOND).ended;
+        read(&mut tracker, vec![flow(&[0, 1])], SECOND);
+        let ended = read(&mut tracker, Vec::new(), 62 * SECOND).ended;
         assert_eq!(ended.len(), 1);
         assert_eq!(ended[0].stream.packets, 2);
-        assert!(tracker.update(Vec::new(), 63 * SECOND).ended.is_empty());
+        assert!(read(&mut tracker, Vec::new(), 63 * SECOND).ended.is_empty());
         assert_eq!(tracker.flows().count(), 0);
     }
 }

@@ -7,6 +7,8 @@ use std::{
     thread,
 };
 
+use observer::source::ebpf::probe::PROBES;
+
 use crate::support::{
     attachment::attached,
     observation::{Observation, await_some},
@@ -35,7 +37,7 @@ fn nothing_is_attached_after_the_observer_goes() {
     let mut observation = Observation::start();
     let programs = programs(&mut observation);
     let before = attached();
-    assert_eq!(programs.len(), 3);
+    assert_eq!(programs.len(), PROBES.len());
     assert!(programs.iter().all(|program| before.contains(program)));
     drop(observation);
     await_detached(&programs);
@@ -76,7 +78,7 @@ fn nothing_is_attached_after_a_kill() {
         .map(|id| id.parse().unwrap())
         .collect();
     let before = attached();
-    let all_there = programs.len() == 3 && programs.iter().all(|id| before.contains(id));
+    let all_there = programs.len() == PROBES.len() && programs.iter().all(|id| before.contains(id));
     child.kill().unwrap();
     child.wait().unwrap();
     assert!(all_there, "{programs:?} of {before:?}");

@@ -20,11 +20,12 @@ const CGROUP_SKB: u32 = 8;
 /// `BPF_F_ALLOW_MULTI`.
 pub(crate) const ALLOW_MULTI: u32 = 2;
 
-/// `BPF_CGROUP_INET_EGRESS`; ingress is 0 and sockops 3.
+/// `BPF_CGROUP_INET_EGRESS`; ingress is 0, sockets being made 2, sockops 3, and sockets
+/// being closed 34.
 const EGRESS: u32 = 1;
 
 /// The attach types that the observer uses.
-const OURS: [u32; 3] = [0, EGRESS, 3];
+const OURS: [u32; 5] = [0, EGRESS, 2, 3, 34];
 
 /// `r0 = 1; exit`: every packet passes.
 const PASS: [u64; 2] = [0x0000_0001_0000_00b7, 0x95];

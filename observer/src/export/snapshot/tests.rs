@@ -39,7 +39,7 @@ fn keys_are_those_of_the_contract() {
         order.join(","),
         "src,dst,ssrc,payload_type,clock_rate,codec,direction,packets,expected,lost,loss_ratio,\
          duplicates,reordered,jitter_ms,jitter_mean_ms,jitter_max_ms,delta_max_ms,bursts,\
-         burst_loss_ratio,rtt_ms,mos,duration_ms"
+         burst_loss_ratio,rtt_ms,mos,duration_ms,service,process"
     );
     let snapshot = serde_json::to_value(Snapshot::default()).unwrap();
     assert_eq!(keys(&snapshot), ["ledger", "taken_at", "tcp", "voice", "websockets"]);

@@ -1,4 +1,4 @@
-//! The TCP connections of a network namespace, as `sock_diag`(7) lists them.
+//! The sockets of a network namespace, as `sock_diag`(7) lists them.
 
 use std::io;
 
@@ -7,7 +7,7 @@ use netlink_packet_core::{
 };
 use netlink_packet_sock_diag::{
     SockDiagMessage,
-    constants::{AF_INET, AF_INET6, IPPROTO_TCP},
+    constants::{AF_INET, AF_INET6, IPPROTO_TCP, IPPROTO_UDP},
     inet::{ExtensionFlags, InetRequest, InetResponse, SocketId, StateFlags, nlas::Nla},
 };
 use netlink_sys::{Socket as Netlink, SocketAddr, protocols::NETLINK_SOCK_DIAG};
@@ -46,18 +46,59 @@ const _: () = assert!(size_of::<TcpInfo>() == 152);
 /// What the kernel said, or that it could not be understood; connections read till then
 /// were passed to `each`.
 pub fn connections(mut each: impl FnMut(u64, Socket)) -> io::Result<()> {
+    let states = StateFlags::ESTABLISHED
+        | StateFlags::FIN_WAIT1
+        | StateFlags::FIN_WAIT2
+        | StateFlags::CLOSE_WAIT;
+    list(IPPROTO_TCP, states, ExtensionFlags::INFO, &mut |response| {
+        if let Some((cookie, socket)) = connection(response) {
+            each(cookie, socket);
+        }
+    })
+}
+
+/// Calls `each` with the cookie and the inode of every TCP and UDP socket in the thread's
+/// network namespace that a process can hold.
+///
+/// # Errors
+/// As [`connections`].
+pub fn inodes(mut each: impl FnMut(u64, u32)) -> io::Result<()> {
+    for protocol in [IPPROTO_TCP, IPPROTO_UDP] {
+        list(protocol, StateFlags::all(), ExtensionFlags::empty(), &mut |response| {
+            // A connection that its program has left has none.
+            if response.header.inode != 0 {
+                each(u64::from_ne_bytes(response.header.socket_id.cookie), response.header.inode);
+            }
+        })?;
+    }
+    Ok(())
+}
+
+fn list(
+    protocol: u8,
+    states: StateFlags,
+    extensions: ExtensionFlags,
+    each: &mut impl FnMut(&InetResponse),
+) -> io::Result<()> {
     let mut netlink = Netlink::new(NETLINK_SOCK_DIAG)?;
     netlink.bind_auto()?;
     netlink.connect(&SocketAddr::new(0, 0))?;
     for (family, socket_id) in [(AF_INET, SocketId::new_v4()), (AF_INET6, SocketId::new_v6())] {
-        netlink.send(&request(family, socket_id), 0)?;
+        let request = InetRequest {
+            family,
+            protocol,
+            extensions: extensions.clone(),
+            states: states.clone(),
+            socket_id,
+        };
+        netlink.send(&dump(request), 0)?;
         let mut datagram = Vec::with_capacity(DATAGRAM);
         loop {
             datagram.clear();
             if netlink.recv(&mut datagram, libc::MSG_TRUNC)? > datagram.len() {
                 return Err(malformed("a datagram larger than the kernel makes"));
             }
-            if !messages(&datagram, &mut each)? {
+            if !messages(&datagram, each)? {
                 break;
             }
         }
@@ -65,17 +106,7 @@ pub fn connections(mut each: impl FnMut(u64, Socket)) -> io::Result<()> {
     Ok(())
 }
 
-fn request(family: u8, socket_id: SocketId) -> Vec<u8> {
-    let request = InetRequest {
-        family,
-        protocol: IPPROTO_TCP,
-        extensions: ExtensionFlags::INFO,
-        states: StateFlags::ESTABLISHED
-            | StateFlags::FIN_WAIT1
-            | StateFlags::FIN_WAIT2
-            | StateFlags::CLOSE_WAIT,
-        socket_id,
-    };
+fn dump(request: InetRequest) -> Vec<u8> {
     let mut header = NetlinkHeader::default();
     header.flags = NLM_F_REQUEST | NLM_F_DUMP;
     let mut message = NetlinkMessage::new(header, SockDiagMessage::InetRequest(request).into());
@@ -85,16 +116,14 @@ fn request(family: u8, socket_id: SocketId) -> Vec<u8> {
     bytes
 }
 
-/// Passes on the connections of a datagram, and says whether more are to come.
-fn messages(mut datagram: &[u8], each: &mut impl FnMut(u64, Socket)) -> io::Result<bool> {
+/// Passes on the sockets of a datagram, and says whether more are to come.
+fn messages(mut datagram: &[u8], each: &mut impl FnMut(&InetResponse)) -> io::Result<bool> {
     while !datagram.is_empty() {
         let message =
             NetlinkMessage::<SockDiagMessage>::deserialize(datagram).map_err(malformed)?;
         match message.payload {
             NetlinkPayload::InnerMessage(SockDiagMessage::InetResponse(response)) => {
-                if let Some((cookie, socket)) = connection(&response) {
-                    each(cookie, socket);
-                }
+                each(&response);
             }
             NetlinkPayload::Done(done) if done.code == 0 => return Ok(false),
             NetlinkPayload::Done(done) => {
@@ -189,7 +218,7 @@ mod tests {
     }
 
     fn refused(datagram: &[u8]) -> io::Error {
-        messages(datagram, &mut |_, _| ()).unwrap_err()
+        messages(datagram, &mut |_| ()).unwrap_err()
     }
 
     /// `NLMSG_ERROR` and `NLMSG_DONE`, which both carry a negative error number.
@@ -219,7 +248,9 @@ mod tests {
             datagram.extend([0; 10]);
             datagram.push(family);
             datagram.extend(body);
-            let _any = messages(&datagram, &mut |_, _| ());
+            let _any = messages(&datagram, &mut |response| {
+                let _socket = connection(response);
+            });
         }
     }
 }

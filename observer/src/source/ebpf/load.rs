@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use aya::{
     Ebpf, EbpfError, EbpfLoader, VerifierLogLevel,
     programs::{
-        CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, Program, ProgramError, ProgramInfo,
-        SockOps,
+        CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, CgroupSock, Program, ProgramError,
+        ProgramInfo, SockOps,
     },
 };
 use observer_common::abi::map;
@@ -134,6 +134,7 @@ pub fn load(options: &Options) -> Result<Loaded, LoadError> {
         .map_max_entries(map::FLOWS, limits.flows)
         .map_max_entries(map::CANDIDATES, limits.candidates)
         .map_max_entries(map::SOCKETS, limits.sockets)
+        .map_max_entries(map::CREATORS, limits.sockets)
         .map_max_entries(map::EVENTS, limits.ring_bytes)
         .override_global(aya_log::LEVEL, &level, false)
         .override_global("WEAKLY_ORDERED", &weakly_ordered, true)
@@ -215,6 +216,11 @@ fn attach(program: &mut Program, hook: Hook, cgroup: &CgroupRoot) -> Result<(), 
         }
         Hook::SockOps => {
             let program: &mut SockOps = program.try_into()?;
+            program.load()?;
+            program.attach(directory, mode)?;
+        }
+        Hook::SockCreate | Hook::SockRelease => {
+            let program: &mut CgroupSock = program.try_into()?;
             program.load()?;
             program.attach(directory, mode)?;
         }

@@ -10,7 +10,7 @@ pub struct Probe {
     pub programs: &'static [&'static str],
     /// The hook.
     pub hook: Hook,
-    /// Instruments that are absent without it.
+    /// Instruments that are absent without it, or an attribute that is less often known.
     pub metrics: &'static [&'static str],
 }
 
@@ -23,6 +23,10 @@ pub enum Hook {
     CgroupEgress,
     /// TCP life-cycle callbacks, at the root of the cgroup hierarchy.
     SockOps,
+    /// Sockets as they are made, at the root of the cgroup hierarchy.
+    SockCreate,
+    /// Sockets as they are closed, at the root of the cgroup hierarchy.
+    SockRelease,
 }
 
 impl Hook {
@@ -33,12 +37,14 @@ impl Hook {
             Self::CgroupIngress => "cgroup_skb/ingress",
             Self::CgroupEgress => "cgroup_skb/egress",
             Self::SockOps => "sock_ops",
+            Self::SockCreate => "cgroup/sock_create",
+            Self::SockRelease => "cgroup/sock_release",
         }
     }
 }
 
 /// Every probe, in the order in which they attach.
-pub const PROBES: [Probe; 3] = [
+pub const PROBES: [Probe; 5] = [
     Probe {
         name: "ingress",
         programs: &["ingress", "ingress_locked"],
@@ -82,5 +88,17 @@ pub const PROBES: [Probe; 3] = [
             "observer.tcp.accept.duration",
             "observer.tcp.closes",
         ],
+    },
+    Probe {
+        name: "socket_create",
+        programs: &["socket_create"],
+        hook: Hook::SockCreate,
+        metrics: &["service.name{short-lived processes}"],
+    },
+    Probe {
+        name: "socket_release",
+        programs: &["socket_release"],
+        hook: Hook::SockRelease,
+        metrics: &["service.name{accepted sockets that soon close}"],
     },
 ];

@@ -11,7 +11,7 @@ use aya::maps::{MapData, PerCpuArray, RingBuf};
 use aya_log::EbpfLogger;
 use observer_common::{
     abi::{
-        Candidate, FlowEntry, FlowKey, RECEIVE, TRANSMIT,
+        Candidate, FlowEntry, FlowKey, RECEIVE, TRANSMIT, creator,
         loss::{Count, EVICTED},
         map,
         socket::{ADOPTED, Closed, ROLE_CLIENT, ROLE_SERVER, Socket},
@@ -26,8 +26,8 @@ use super::{
     table::Table,
 };
 use crate::model::{
-    Connection, Direction, Losses, ProbeCost, Role, SocketCookie, Totals, VoiceFlow, VoiceKey,
-    address_words, socket_address,
+    Connection, Creator, Direction, Losses, ProbeCost, Role, ServiceId, SocketCookie, Totals,
+    VoiceFlow, VoiceKey, address_words, socket_address,
 };
 
 /// The programs at work, and what they have counted. They detach when this goes.
@@ -35,6 +35,7 @@ pub struct Kernel {
     loaded: Loaded,
     flows: Table<FlowKey, FlowEntry>,
     sockets: Table<u64, Socket>,
+    creators: Creators,
     probation: Probation,
     ledger: PerCpuArray<MapData, u64>,
     events: RingBuf<MapData>,
@@ -53,13 +54,15 @@ impl Kernel {
         let strange = |name| LoadError::Map { name, reason: "is not of the expected type" };
         let flows = Table::new(take(map::FLOWS)?, true).ok_or(strange(map::FLOWS))?;
         let sockets = Table::new(take(map::SOCKETS)?, false).ok_or(strange(map::SOCKETS))?;
+        let creators = Table::new(take(map::CREATORS)?, false).ok_or(strange(map::CREATORS))?;
+        let creators = Creators(creators);
         let ledger = PerCpuArray::try_from(take(map::LEDGER)?).map_err(|_| strange(map::LEDGER))?;
         let events = RingBuf::try_from(take(map::EVENTS)?).map_err(|_| strange(map::EVENTS))?;
         let candidates =
             Table::new(take(map::CANDIDATES)?, false).ok_or(strange(map::CANDIDATES))?;
         let probation =
             Probation { candidates, room: options.limits.candidates.into(), evicted: 0 };
-        Ok(Self { loaded, flows, sockets, probation, ledger, events })
+        Ok(Self { loaded, flows, sockets, creators, probation, ledger, events })
     }
 
     /// What became of each probe.
@@ -108,25 +111,41 @@ impl Kernel {
         &mut self.loaded
     }
 
-    /// Every voice flow, each of one moment.
+    /// Who made the sockets.
+    #[must_use]
+    pub const fn creators(&self) -> &Creators {
+        &self.creators
+    }
+
+    /// Calls `each` with every voice flow, each of one moment.
     ///
     /// # Errors
-    /// What the kernel said.
-    pub fn flows(&mut self) -> io::Result<Vec<VoiceFlow>> {
-        let mut flows = Vec::new();
+    /// What the kernel said; flows read till then were passed to `each`.
+    pub fn read_flows(&mut self, mut each: impl FnMut(&Creators, VoiceFlow)) -> io::Result<()> {
         let mut moving = Vec::new();
+        let creators = &self.creators;
         self.flows.read(|key, entry| {
             if entry.is_whole() {
-                flows.push(voice_flow(&key, &entry));
+                each(creators, voice_flow(&key, &entry));
             } else {
                 moving.push(key);
             }
         })?;
         for key in moving {
             if let Some(entry) = self.at_rest(&key)? {
-                flows.push(voice_flow(&key, &entry));
+                each(&self.creators, voice_flow(&key, &entry));
             }
         }
+        Ok(())
+    }
+
+    /// Every voice flow at once.
+    ///
+    /// # Errors
+    /// What the kernel said.
+    pub fn flows(&mut self) -> io::Result<Vec<VoiceFlow>> {
+        let mut flows = Vec::new();
+        self.read_flows(|_, flow| flows.push(flow))?;
         Ok(flows)
     }
 
@@ -152,13 +171,25 @@ impl Kernel {
         self.flows.remove(&flow_key(key))
     }
 
-    /// Every TCP connection that stands, or whose end found no room in the ring.
+    /// Calls `each` with every TCP connection that stands, or whose end found no room in
+    /// the ring.
+    ///
+    /// # Errors
+    /// What the kernel said; connections read till then were passed to `each`.
+    pub fn read_connections(
+        &mut self,
+        mut each: impl FnMut(&Creators, Connection),
+    ) -> io::Result<()> {
+        self.sockets.read(|cookie, socket| each(&self.creators, connection(cookie, &socket)))
+    }
+
+    /// All of them at once.
     ///
     /// # Errors
     /// What the kernel said.
     pub fn connections(&mut self) -> io::Result<Vec<Connection>> {
         let mut connections = Vec::new();
-        self.sockets.read(|cookie, socket| connections.push(connection(cookie, &socket)))?;
+        self.read_connections(|_, connection| connections.push(connection))?;
         Ok(connections)
     }
 
@@ -212,6 +243,26 @@ impl Kernel {
     pub fn count(&self, count: Count) -> io::Result<u64> {
         let values = self.ledger.get(&(count as u32), 0).map_err(io::Error::other)?;
         Ok(values.iter().sum())
+    }
+}
+
+/// Who made the sockets that there were lately.
+pub struct Creators(Table<u64, creator::Creator>);
+
+impl Creators {
+    /// Who made a socket, or let go of one that came by accept.
+    #[must_use]
+    pub fn get(&self, socket: SocketCookie) -> Option<Creator> {
+        let creator = self.0.get(&socket.0).inspect_err(|error| {
+            tracing::debug!(%error, "who made a socket could not be read");
+        });
+        let creator = creator.ok().flatten()?;
+        Some(Creator {
+            at_ns: creator.at_ns,
+            cgroup: creator.cgroup,
+            pid: creator.pid,
+            comm: creator.comm().to_owned(),
+        })
     }
 }
 
@@ -274,6 +325,8 @@ fn connection(cookie: u64, socket: &Socket) -> Connection {
     };
     Connection {
         socket: SocketCookie(cookie),
+        listener: (socket.listener != 0).then_some(SocketCookie(socket.listener)),
+        service: Some(ServiceId::UNKNOWN),
         local: end(socket.local, socket.local_port),
         remote: end(socket.remote, socket.remote_port),
         role: match socket.role {

@@ -42,6 +42,7 @@ fn snapshot() -> Snapshot {
         retransmits: 4,
         bytes_in: 2048,
         bytes_out: 3 << 20,
+        ..Tcp::default()
     };
     let adopted = Tcp { role: "unknown".to_owned(), adopted: true, ..Tcp::default() };
     let lost =

@@ -49,6 +49,7 @@ fn snapshot(seconds: u64) -> Snapshot {
         retransmits: 4,
         bytes_in: seconds * 2048,
         bytes_out: seconds << 20,
+        ..Tcp::default()
     };
     Snapshot {
         taken_at: Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)),

@@ -1,0 +1,102 @@
+//! Whom a socket is counted for: from the socket to its owner to its service.
+
+use std::sync::Arc;
+
+use super::config::Config;
+use crate::{
+    model::{Connection, Owner, Role, ServiceId, SocketCookie, VoiceFlow},
+    source::{
+        ebpf::{cgroup::CgroupRoot, read::Creators},
+        owner::Owners,
+    },
+    track::{
+        services::{Claim, Services},
+        targets::{Selection, Subject, Traffic},
+    },
+};
+
+/// Owners and services.
+pub(super) struct Who {
+    owners: Owners,
+    services: Services,
+}
+
+impl Who {
+    /// Looks who has the sockets that there are.
+    pub(super) fn start(config: &Config, selection: Selection) -> Self {
+        // The programs have found it too: without one nothing is observed.
+        let root = CgroupRoot::find(config.cgroup_root.as_deref()).ok();
+        let most = config.max_connections.saturating_add(config.max_flows);
+        Self {
+            owners: Owners::start(root, most as usize),
+            services: Services::new(selection, config.max_services),
+        }
+    }
+
+    /// A reading begins. Says how many sockets there were that had no owner.
+    pub(super) fn begin(&mut self, now_ns: u64) -> u64 {
+        self.owners.begin(self.services.is_search_wanted());
+        self.services.begin(now_ns)
+    }
+
+    /// Watches something else from here on.
+    pub(super) fn select(&mut self, selection: Selection) {
+        self.services.select(selection);
+    }
+
+    pub(super) fn flow(&mut self, flow: &VoiceFlow, creators: &Creators) -> Option<ServiceId> {
+        let subject = Subject {
+            traffic: Traffic::Voice,
+            role: Role::Unknown,
+            local_port: Some(flow.local.port()),
+            remote_port: Some(flow.key.peer.port()),
+            owner: None,
+        };
+        self.socket(flow.key.socket, None, subject, creators)
+    }
+
+    pub(super) fn connection(
+        &mut self,
+        connection: &Connection,
+        creators: &Creators,
+    ) -> Option<ServiceId> {
+        let subject = Subject {
+            traffic: Traffic::Tcp,
+            role: connection.role,
+            local_port: connection.local.map(|end| end.port()),
+            remote_port: connection.remote.map(|end| end.port()),
+            owner: None,
+        };
+        self.socket(connection.socket, connection.listener, subject, creators)
+    }
+
+    fn socket(
+        &mut self,
+        socket: SocketCookie,
+        listener: Option<SocketCookie>,
+        subject: Subject<'_>,
+        creators: &Creators,
+    ) -> Option<ServiceId> {
+        let searches = self.owners.searches();
+        if let Some(service) = self.services.decided(socket, searches) {
+            return service;
+        }
+        let answer = self.owners.of(socket, listener, &|socket| creators.get(socket));
+        let subject = Subject { owner: answer.owner.as_deref(), ..subject };
+        let claim =
+            Claim { owner: answer.owner.clone(), is_provisional: answer.is_provisional, searches };
+        self.services.decide(socket, &subject, claim)
+    }
+
+    pub(super) fn owner(&self, socket: SocketCookie) -> Option<Arc<Owner>> {
+        self.services.owner(socket).cloned()
+    }
+
+    pub(super) fn name(&self, service: Option<ServiceId>) -> Option<&str> {
+        service.map(|service| self.services.name(service))
+    }
+
+    pub(super) fn take_gone(&mut self) -> Vec<String> {
+        self.services.take_gone()
+    }
+}

@@ -7,9 +7,15 @@ use crate::model::Losses;
 /// What takes nothing from completeness: a connection that found no room in the ring
 /// stays in its table until the next reading, and what was pushed out of probation is
 /// mostly no voice, and else is in probation again with its next packet. A socket without
-/// a known owner is counted all the same, for `unknown_service`.
-const HARMLESS: [(&str, &str); 4] =
-    [("tcp", "ring_full"), EVICTED, ("owner", "insert_failed"), ("owner", "unknown")];
+/// a known owner is counted all the same, for `unknown_service`. What is not known of the
+/// host is neither a packet nor a connection.
+const HARMLESS: [(&str, &str); 5] = [
+    ("tcp", "ring_full"),
+    EVICTED,
+    ("owner", "insert_failed"),
+    ("owner", "unknown"),
+    ("host", "read_failed"),
+];
 
 /// What was lost, and how much was not.
 #[derive(Clone, Debug, Default)]

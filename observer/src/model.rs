@@ -1,6 +1,7 @@
 //! What is measured: keys, flows, connections, and the counts of what was not.
 
 mod address;
+mod cause;
 mod connection;
 mod cost;
 mod flow;
@@ -9,6 +10,7 @@ mod owner;
 mod place;
 
 pub use address::{address_words, socket_address};
+pub use cause::{HostCauses, ListenDrops, Softnet, Throttling, UdpErrors};
 pub use connection::{CloseReason, Connection, Role, Totals};
 pub use cost::{MapFill, ProbeCost, ProcessUsage};
 pub use flow::{Direction, VoiceFlow, VoiceKey, codec, media};

@@ -14,6 +14,7 @@ use crate::{
     ledger::Ledger,
     model::{Connection, Losses, MapFill, Owner, VoiceFlow},
     source::{
+        cause::Causes,
         ebpf::{adopt, load::Limits, read::Kernel},
         process,
     },
@@ -31,12 +32,13 @@ use super::{config::Config, who::Who};
 const BATCH: usize = 1_024;
 
 /// What can be lost on this side of the kernel.
-const OWN_LOSSES: [(&str, &str); 5] = [
+const OWN_LOSSES: [(&str, &str); 6] = [
     ("voice", "read_failed"),
     ("tcp", "read_failed"),
     ("ledger", "read_failed"),
     ("tcp", "end_unseen"),
     ("owner", "unknown"),
+    ("host", "read_failed"),
 ];
 
 /// Everything between the kernel and the exports.
@@ -45,6 +47,7 @@ pub(super) struct Host {
     connections: ConnectionTracker,
     who: Who,
     targets: Targets,
+    causes: Causes,
     ledger: Ledger,
     metrics: Metrics,
     limits: Limits,
@@ -92,6 +95,7 @@ impl Host {
             connections: ConnectionTracker::new(config.connection_idle_timeout),
             who: Who::start(config, config.targets.select()?),
             targets: config.targets.clone(),
+            causes: Causes::default(),
             ledger,
             metrics,
             limits: config.options(false).limits,
@@ -174,6 +178,7 @@ impl Host {
                 self.fail(stage, &error);
             }
         }
+        self.read_causes(begun);
         self.metrics.ledger(&self.ledger);
         self.metrics.probe_costs(&kernel.costs());
         match process::usage() {
@@ -287,6 +292,15 @@ impl Host {
             self.ledger.add_counted(interval.closed.len() as u64);
         }
         self.ledger.add("tcp", "end_unseen", reading.unseen_ends);
+    }
+
+    fn read_causes(&mut self, now: Instant) {
+        let (causes, failures) = self.causes.read(now, || self.who.pids());
+        self.metrics.host_causes(&causes);
+        for failure in failures {
+            tracing::debug!(failure, "a cause on the host is not known");
+            self.ledger.add("host", "read_failed", 1);
+        }
     }
 
     fn fail(&mut self, stage: &'static str, error: &io::Error) {

@@ -1,6 +1,6 @@
 //! Whom a socket is counted for: from the socket to its owner to its service.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use super::config::Config;
 use crate::{
@@ -94,6 +94,11 @@ impl Who {
 
     pub(super) fn name(&self, service: Option<ServiceId>) -> Option<&str> {
         service.map(|service| self.services.name(service))
+    }
+
+    /// The processes that have watched sockets.
+    pub(super) fn pids(&self) -> BTreeSet<u32> {
+        self.services.owners().map(|owner| owner.pid).collect()
     }
 
     pub(super) fn take_gone(&mut self) -> Vec<String> {

@@ -141,6 +141,12 @@ const PROBE: Attribute = Attribute {
     values: "`ingress`, `egress`, `lifecycle`, `socket_create` or `socket_release`",
 };
 const MAP: Attribute = Attribute { name: "map", values: "`flows` or `sockets`" };
+const UDP_REASON: Attribute =
+    Attribute { name: "reason", values: "`buffer_full`, `checksum`, `memory` or `other`" };
+const LISTEN_REASON: Attribute = Attribute {
+    name: "reason",
+    values: "`queue_full`, when the application accepts too slowly, or `other`",
+};
 const MODE: Attribute = Attribute { name: "cpu.mode", values: "`user` or `system`" };
 
 /// Voice flows that there are.
@@ -263,6 +269,62 @@ pub const TCP_IO: Instrument = Instrument {
     attributes: &[SERVICE, DIRECTION],
     meaning: "Bytes received, and bytes sent and acknowledged",
 };
+/// Datagrams that came to the host and not to a process.
+pub const UDP_RECEIVE_ERRORS: Instrument = Instrument {
+    name: "observer.host.udp.receive.errors",
+    kind: Kind::Counter,
+    unit: "{packet}",
+    attributes: &[UDP_REASON],
+    meaning: "Received datagrams that the host gave up, in any network namespace",
+};
+/// Datagrams that no device got.
+pub const UDP_SEND_ERRORS: Instrument = Instrument {
+    name: "observer.host.udp.send.errors",
+    kind: Kind::Counter,
+    unit: "{packet}",
+    attributes: &[],
+    meaning: "Datagrams that were not sent for want of buffer or memory, in any network namespace",
+};
+/// Connection attempts that nobody took.
+pub const LISTEN_DROPS: Instrument = Instrument {
+    name: "observer.host.tcp.listen.drops",
+    kind: Kind::Counter,
+    unit: "{connection}",
+    attributes: &[LISTEN_REASON],
+    meaning: "Segments of handshakes that a listener gave up, in any network namespace; a client tries again",
+};
+/// Packets beyond the backlog.
+pub const SOFTNET_DROPS: Instrument = Instrument {
+    name: "observer.host.softnet.drops",
+    kind: Kind::Counter,
+    unit: "{packet}",
+    attributes: &[],
+    meaning: "Received packets for which a CPU's backlog had no room (net.core.netdev_max_backlog)",
+};
+/// Packets that waited.
+pub const SOFTNET_SQUEEZES: Instrument = Instrument {
+    name: "observer.host.softnet.squeezes",
+    kind: Kind::Counter,
+    unit: "{squeeze}",
+    attributes: &[],
+    meaning: "Times that a CPU stopped with received packets left (net.core.netdev_budget, netdev_budget_usecs)",
+};
+/// How long quotas held cgroups back.
+pub const THROTTLED_TIME: Instrument = Instrument {
+    name: "observer.cgroup.cpu.throttled.time",
+    kind: Kind::Counter,
+    unit: "s",
+    attributes: &[],
+    meaning: "Time for which CPU quotas held back observed cgroups, added up over CPUs",
+};
+/// How often quotas held cgroups back.
+pub const THROTTLED_PERIODS: Instrument = Instrument {
+    name: "observer.cgroup.cpu.throttled.periods",
+    kind: Kind::Counter,
+    unit: "{period}",
+    attributes: &[],
+    meaning: "Periods of CPU quotas in which an observed cgroup was held back",
+};
 /// The ledger.
 pub const EVENTS_LOST: Instrument = Instrument {
     name: "observer.events.lost",
@@ -353,7 +415,7 @@ pub const PROCESS_DESCRIPTORS: Instrument = Instrument {
 };
 
 /// Every instrument, in the order in which people read them.
-pub const ALL: [&Instrument; 26] = [
+pub const ALL: [&Instrument; 33] = [
     &VOICE_FLOWS,
     &VOICE_PACKETS,
     &VOICE_LOST,
@@ -369,6 +431,13 @@ pub const ALL: [&Instrument; 26] = [
     &TCP_RETRANSMISSIONS,
     &TCP_CLOSES,
     &TCP_IO,
+    &UDP_RECEIVE_ERRORS,
+    &UDP_SEND_ERRORS,
+    &LISTEN_DROPS,
+    &SOFTNET_DROPS,
+    &SOFTNET_SQUEEZES,
+    &THROTTLED_TIME,
+    &THROTTLED_PERIODS,
     &EVENTS_LOST,
     &COMPLETENESS,
     &PROBE_UP,

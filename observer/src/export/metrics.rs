@@ -6,6 +6,8 @@ mod voice;
 
 mod tcp;
 
+mod cause;
+
 mod own;
 
 use std::{

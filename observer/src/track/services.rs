@@ -133,6 +133,12 @@ impl Services {
         self.sockets.get(&socket)?.owner.as_ref()
     }
 
+    /// Who has sockets that are watched; each as often as they have one.
+    pub fn owners(&self) -> impl Iterator<Item = &Owner> {
+        let watched = self.sockets.values().filter(|known| known.service.is_some());
+        watched.filter_map(|known| known.owner.as_deref())
+    }
+
     /// The name of a service.
     #[must_use]
     pub fn name(&self, service: ServiceId) -> &str {

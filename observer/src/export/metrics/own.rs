@@ -7,11 +7,11 @@ use prometheus::{
     core::{GenericCounter, GenericCounterVec},
 };
 
-use super::maker::Maker;
+use super::{cause::CauseMetrics, maker::Maker};
 use crate::{
     export::instruments as of,
     ledger::Ledger,
-    model::{MapFill, ProbeCost, ProcessUsage},
+    model::{HostCauses, MapFill, ProbeCost, ProcessUsage},
 };
 
 /// Its instruments.
@@ -29,6 +29,7 @@ pub struct Own {
     process_cpu: CounterVec,
     process_memory: IntGaugeVec,
     process_descriptors: IntGaugeVec,
+    causes: CauseMetrics,
 }
 
 impl Own {
@@ -47,6 +48,7 @@ impl Own {
             process_cpu: make.seconds(&of::PROCESS_CPU)?,
             process_memory: make.gauge(&of::PROCESS_MEMORY)?,
             process_descriptors: make.gauge(&of::PROCESS_DESCRIPTORS)?,
+            causes: CauseMetrics::new(&make)?,
             registry,
         };
         own.completeness.with_label_values::<&str>(&[]).set(1.0);
@@ -95,6 +97,11 @@ impl Own {
         self.process_descriptors.with_label_values::<&str>(&[]).set(number(usage.descriptors));
     }
 
+    /// Takes in what the host itself did to traffic.
+    pub fn host_causes(&self, causes: &HostCauses) {
+        self.causes.set(causes);
+    }
+
     /// Says whether a probe is attached.
     pub fn probe(&self, name: &str, up: bool) {
         self.probe_up.with_label_values(&[name]).set(up.into());
@@ -102,7 +109,7 @@ impl Own {
 }
 
 /// Brings a counter to what somebody else has counted.
-fn set<P>(counters: &GenericCounterVec<P>, labels: &[&str], to: P::T)
+pub(super) fn set<P>(counters: &GenericCounterVec<P>, labels: &[&str], to: P::T)
 where
     P: prometheus::core::Atomic,
     P::T: PartialOrd + std::ops::Sub<Output = P::T>,

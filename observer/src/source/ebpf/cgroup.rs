@@ -169,7 +169,7 @@ fn cgroup2_mounts(mountinfo: &str) -> Vec<PathBuf> {
 }
 
 /// The kernel writes blanks and backslashes of a path in octal.
-pub(super) fn unescape(path: &str) -> PathBuf {
+pub(in crate::source) fn unescape(path: &str) -> PathBuf {
     let mut plain = path.to_owned();
     for (escaped, character) in [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")]
     {

@@ -17,7 +17,25 @@ const OWN: &str = "/proc/thread-self/ns/net";
 #[derive(Debug)]
 pub struct Namespace {
     file: File,
+    path: PathBuf,
     is_own: bool,
+}
+
+/// Device and inode of a network namespace: no two that live at one time have the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct NamespaceId {
+    device: u64,
+    inode: u64,
+}
+
+impl NamespaceId {
+    /// Of what is at `path`.
+    ///
+    /// # Errors
+    /// When nothing is there, or it may not be looked at.
+    pub fn at(path: &Path) -> io::Result<Self> {
+        fs::metadata(path).map(|data| Self { device: data.dev(), inode: data.ino() })
+    }
 }
 
 /// The namespaces that were found.
@@ -60,7 +78,10 @@ impl Namespaces {
             is_new.then(|| File::open(path)).transpose()
         });
         match file {
-            Ok(Some(file)) => self.found.push(Namespace { file, is_own: self.found.is_empty() }),
+            Ok(Some(file)) => {
+                let is_own = self.found.is_empty();
+                self.found.push(Namespace { file, path: path.to_owned(), is_own });
+            }
             Ok(None) => {}
             Err(error) if is_gone(&error) => {}
             Err(error) => {
@@ -82,10 +103,32 @@ impl Namespace {
         // Where this process started it is without being asked in.
         if result == 0 || self.is_own { Ok(()) } else { Err(io::Error::last_os_error()) }
     }
+
+    /// Opens what is at `path`. As long as it is open, the namespace lives.
+    ///
+    /// # Errors
+    /// When nothing is there, or it may not be opened.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        Ok(Self { file: File::open(path)?, path: path.to_owned(), is_own: false })
+    }
+
+    /// Where it was found: below a process, or where it is mounted.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Which one it is.
+    ///
+    /// # Errors
+    /// What the kernel said.
+    pub fn id(&self) -> io::Result<NamespaceId> {
+        self.file.metadata().map(|data| NamespaceId { device: data.dev(), inode: data.ino() })
+    }
 }
 
 /// A process that ended meanwhile has no namespace to miss.
-fn is_gone(error: &io::Error) -> bool {
+pub(in crate::source) fn is_gone(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ESRCH))
 }
 

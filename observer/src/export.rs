@@ -2,4 +2,5 @@
 
 pub mod instruments;
 pub mod metrics;
+pub mod otlp;
 pub mod snapshot;

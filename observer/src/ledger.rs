@@ -8,13 +8,16 @@ use crate::model::Losses;
 /// stays in its table until the next reading, and what was pushed out of probation is
 /// mostly no voice, and else is in probation again with its next packet. A socket without
 /// a known owner is counted all the same, for `unknown_service`. What is not known of the
-/// host is neither a packet nor a connection.
-const HARMLESS: [(&str, &str); 5] = [
+/// host is neither a packet nor a connection. What a collector has not taken it gets with
+/// the next export, because sums go on.
+const HARMLESS: [(&str, &str); 7] = [
     ("tcp", "ring_full"),
     EVICTED,
     ("owner", "insert_failed"),
     ("owner", "unknown"),
     ("host", "read_failed"),
+    ("otlp", "export_failed"),
+    ("otlp", "rejected"),
 ];
 
 /// What was lost, and how much was not.

@@ -1,0 +1,14 @@
+//! Metrics on their way to collectors that are real servers, of gRPC and of HTTP.
+
+#[cfg(test)]
+mod otlp {
+    mod collector;
+
+    mod exporting;
+
+    mod equality;
+
+    mod delivery;
+
+    mod tls;
+}

@@ -22,6 +22,8 @@ mod http;
 
 mod demo;
 
+mod otlp;
+
 mod reload;
 
 mod run;
@@ -74,7 +76,8 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         Command::Run { demo } => {
             let (config, _, filter) = configure()?;
-            run::run(config, &Reload::new(inputs, filter), demo, verbose >= 2)
+            let exporter = otlp::prepare(&config, &inputs.environment)?;
+            run::run(config, exporter, &Reload::new(inputs, filter), demo, verbose >= 2)
         }
         Command::Check { format } => check::check(&configure()?.0, format),
         Command::Top { once, format, url } => {

@@ -11,4 +11,6 @@ mod otlp {
     mod delivery;
 
     mod tls;
+
+    mod command;
 }

@@ -9,6 +9,7 @@ use clap::{
 use clap_complete::Shell;
 
 use super::config::{Given, Inputs, Settings, Source};
+use crate::export::otlp::Environment;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -20,7 +21,8 @@ Examples:
   observer replay call.pcap --format json | jq '.voice[] | {ssrc, lost, jitter_ms}'
 
 Every option is also a key of observer.yaml and a variable OBSERVER_*; the command
-line wins, then the environment, then the file.
+line wins, then the environment, then the file. Where they say nothing of OTLP, the
+variables OTEL_EXPORTER_OTLP_* do.
 
 Exit codes:
   0  all is well
@@ -168,6 +170,7 @@ impl Cli {
             file: self.config.clone(),
             settings: self.settings.clone(),
             given: self.given.clone(),
+            environment: Environment::of_process(),
         }
     }
 }

@@ -2,6 +2,8 @@
 
 mod source;
 
+mod standard;
+
 use std::{
     collections::HashMap,
     fs::File,
@@ -20,6 +22,7 @@ use serde_json::Value;
 use serde_saphyr::{Error, MessageFormatter as _, Spanned, UserMessageFormatter};
 
 use crate::{
+    export::otlp::{Endpoint, EndpointError, Environment, EnvironmentError, Protocol},
     source::ebpf::load::{Limits, Options},
     track::targets::{RuleError, Targets},
 };
@@ -81,6 +84,19 @@ pub(super) struct Settings {
     /// Services that have figures of their own at once; the rest is `overflow` [default: 100]
     #[arg(long, global = true, env = "OBSERVER_MAX_SERVICES", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=10_000))]
     max_services: Option<u16>,
+    /// Collector to export metrics to by OTLP, such as `http://127.0.0.1:4317` [default: none]
+    #[arg(long, global = true, env = "OBSERVER_OTLP_ENDPOINT", value_name = "URL")]
+    #[schemars(with = "Option<String>")]
+    otlp_endpoint: Option<Endpoint>,
+    /// What the collector is spoken to: grpc or http/protobuf [default: grpc]
+    #[arg(long, global = true, env = "OBSERVER_OTLP_PROTOCOL", value_name = "PROTOCOL")]
+    #[schemars(with = "Option<String>")]
+    otlp_protocol: Option<Protocol>,
+    /// How often metrics are exported [default: 1m]
+    #[arg(long, global = true, env = "OBSERVER_OTLP_INTERVAL", value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[serde(with = "humantime_serde")]
+    #[schemars(with = "Option<String>")]
+    otlp_interval: Option<Duration>,
     /// Log filter, such as `warn` or `observer=debug` [default: info]
     #[arg(long, global = true, env = "OBSERVER_LOG", value_name = "FILTER")]
     pub(super) log: Option<String>,
@@ -95,6 +111,8 @@ pub(super) struct Inputs {
     pub(super) settings: Settings,
     /// Which of the two gave what.
     pub(super) given: Given,
+    /// What `OpenTelemetry`'s variables say where nothing else does.
+    pub(super) environment: Environment,
 }
 
 /// The configuration in force.
@@ -111,6 +129,9 @@ pub(super) struct Config {
     pub(super) connection_idle_timeout: Duration,
     pub(super) targets: Targets,
     pub(super) max_services: u16,
+    pub(super) otlp_endpoint: Option<Endpoint>,
+    pub(super) otlp_protocol: Protocol,
+    pub(super) otlp_interval: Duration,
     pub(super) log: Option<String>,
 }
 
@@ -135,8 +156,12 @@ pub(super) enum ConfigError {
     Remote(SocketAddr),
     #[error("`targets`: {0}")]
     Targets(#[from] RuleError),
-    #[error("`interval: {}` is not between 100ms and 1h", format_duration(*.0))]
-    Interval(Duration),
+    #[error("`{key}: {}` is not between 100ms and 1h", format_duration(*.interval))]
+    Interval { key: &'static str, interval: Duration },
+    #[error("`otlp_endpoint: {0}`: {1}")]
+    Endpoint(Endpoint, EndpointError),
+    #[error(transparent)]
+    Variable(#[from] EnvironmentError),
     #[error(
         "`{key}: {}` is shorter than two readings, which are {} apart: what is silent between them would have ended", format_duration(*.idle), format_duration(*.interval)
     )]
@@ -144,7 +169,8 @@ pub(super) enum ConfigError {
 }
 
 impl Inputs {
-    /// The command line and the environment over the file over the defaults.
+    /// The command line and the environment over the file over `OpenTelemetry`'s variables
+    /// over the defaults.
     pub(super) fn load(&self) -> Result<(Config, Sources), ConfigError> {
         let (file, lines) = match &self.file {
             Some(path) => read(path)?,
@@ -157,11 +183,19 @@ impl Inputs {
                 outcome => outcome?,
             },
         };
+        let (standard, variables) = standard::settings(&self.environment)?;
+        let file = Settings {
+            otlp_endpoint: file.otlp_endpoint.or(standard.otlp_endpoint),
+            otlp_protocol: file.otlp_protocol.or(standard.otlp_protocol),
+            otlp_interval: file.otlp_interval.or(standard.otlp_interval),
+            ..file
+        };
         let config = effective(self.settings.clone(), file)?;
         let path = self.file.as_deref().unwrap_or(Path::new(DEFAULT_FILE));
         let source = |key| {
             let line = || lines.get(key).map(|line| Source::file(path, *line));
-            self.given.get(key).cloned().or_else(line).unwrap_or_default()
+            let variable = || variables.get(key).cloned();
+            self.given.get(key).cloned().or_else(line).or_else(variable).unwrap_or_default()
         };
         let sources = config.entries().map(|(key, _)| (key, source(key))).into();
         Ok((config, sources))
@@ -195,7 +229,7 @@ impl Config {
     }
 
     /// Every key with its value, in the order of the command line's help.
-    pub(super) fn entries(&self) -> [(&'static str, Value); 12] {
+    pub(super) fn entries(&self) -> [(&'static str, Value); 15] {
         let Self {
             listen,
             allow_remote,
@@ -208,6 +242,9 @@ impl Config {
             connection_idle_timeout,
             targets,
             max_services,
+            otlp_endpoint,
+            otlp_protocol,
+            otlp_interval,
             log,
         } = self;
         let time = |time: &Duration| format_duration(*time).to_string().into();
@@ -224,6 +261,9 @@ impl Config {
             ("connection_idle_timeout", time(connection_idle_timeout)),
             ("targets", serde_json::to_value(targets).unwrap_or_default()),
             ("max_services", (*max_services).into()),
+            ("otlp_endpoint", otlp_endpoint.as_ref().map(ToString::to_string).into()),
+            ("otlp_protocol", otlp_protocol.to_string().into()),
+            ("otlp_interval", time(otlp_interval)),
             ("log", log.clone().into()),
         ]
     }
@@ -234,8 +274,14 @@ impl Config {
         if !self.listen.ip().to_canonical().is_loopback() && !self.allow_remote {
             return Err(ConfigError::Remote(self.listen));
         }
-        if !(Duration::from_millis(100)..=Duration::from_secs(3_600)).contains(&interval) {
-            return Err(ConfigError::Interval(interval));
+        for (key, interval) in [("interval", interval), ("otlp_interval", self.otlp_interval)] {
+            if !(Duration::from_millis(100)..=Duration::from_secs(3_600)).contains(&interval) {
+                return Err(ConfigError::Interval { key, interval });
+            }
+        }
+        if let Some(endpoint) = &self.otlp_endpoint {
+            let target = endpoint.target(self.otlp_protocol);
+            target.map_err(|error| ConfigError::Endpoint(endpoint.clone(), error))?;
         }
         for (key, idle) in [
             ("flow_idle_timeout", self.flow_idle_timeout),
@@ -289,6 +335,9 @@ fn effective(cli: Settings, file: Settings) -> Result<Config, ConfigError> {
             .unwrap_or(shortest_idle.max(Duration::from_secs(900))),
         targets: cli.targets.or(file.targets).unwrap_or_default(),
         max_services: cli.max_services.or(file.max_services).unwrap_or(100),
+        otlp_endpoint: cli.otlp_endpoint.or(file.otlp_endpoint),
+        otlp_protocol: cli.otlp_protocol.or(file.otlp_protocol).unwrap_or_default(),
+        otlp_interval: cli.otlp_interval.or(file.otlp_interval).unwrap_or(Duration::from_secs(60)),
         log: cli.log.or(file.log),
     };
     config.validate()?;

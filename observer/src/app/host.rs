@@ -9,6 +9,7 @@ use std::{
 use crate::{
     export::{
         metrics::Metrics,
+        otlp,
         snapshot::{Ledger as LedgerLines, Process, Snapshot, Tcp, Voice},
     },
     ledger::Ledger,
@@ -86,7 +87,7 @@ impl Host {
     pub(super) fn new(config: &Config) -> anyhow::Result<Self> {
         let metrics = Metrics::new()?;
         let mut ledger = Ledger::default();
-        for (stage, reason) in OWN_LOSSES.into_iter().chain(adopt::LOSSES) {
+        for (stage, reason) in OWN_LOSSES.into_iter().chain(adopt::LOSSES).chain(otlp::LOSSES) {
             ledger.add(stage, reason, 0);
         }
         metrics.ledger(&ledger);
@@ -108,6 +109,12 @@ impl Host {
 
     pub(super) const fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+
+    /// Counts what was lost after it was read.
+    pub(super) fn add_loss(&mut self, (stage, reason): (&'static str, &'static str), count: u64) {
+        self.ledger.add(stage, reason, count);
+        self.metrics.ledger(&self.ledger);
     }
 
     /// Goes by another configuration from here on, as far as that can be.

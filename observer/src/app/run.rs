@@ -7,7 +7,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use anyhow::{Context as _, anyhow};
@@ -24,15 +24,17 @@ use super::{
     host::Host,
     http::{self, Shared},
     is_colour_welcome,
+    otlp::Exporting,
     reload::Reload,
     signal::{Request, Signals},
     top,
 };
-use crate::source::ebpf::read::Kernel;
+use crate::{export::otlp::Exporter, source::ebpf::read::Kernel};
 
 /// Observes until a signal, or until the live view is left.
 pub(super) fn run(
     config: Config,
+    exporter: Option<Exporter>,
     reload: &Reload,
     demo: bool,
     diagnostics: bool,
@@ -42,11 +44,12 @@ pub(super) fn run(
         .build()
         .context("cannot start the runtime")
         .map_err(Failure::cannot_run)?;
-    runtime.block_on(observe(config, reload, demo, diagnostics))
+    runtime.block_on(observe(config, exporter, reload, demo, diagnostics))
 }
 
 async fn observe(
     config: Config,
+    exporter: Option<Exporter>,
     reload: &Reload,
     demo: bool,
     diagnostics: bool,
@@ -55,6 +58,7 @@ async fn observe(
     let mut signals = Signals::new(demo && is_terminal())?;
     let listener = bind(&config).await?;
     let mut kernel = Kernel::start(&config.options(diagnostics))?;
+    let begun = SystemTime::now();
     let mut host = Host::new(&config).map_err(Failure::cannot_run)?;
     let adopted = host.adopt(&mut kernel);
     let host = Arc::new(Mutex::new(host));
@@ -64,9 +68,16 @@ async fn observe(
     let demo = demo.then(Demo::start).transpose().context("cannot start the demo")?;
     let stop = Arc::new(AtomicBool::new(false));
     let view = demo.is_some().then(|| top::show_shared(&host, config.interval, &stop)).flatten();
+    let exporting = exporter.map(|exporter| Exporting::start(exporter, &host, begun)).transpose();
+    let exporting = exporting.context("cannot start the export to a collector")?;
     let outcome =
         read_until_stopped(config, reload, &mut kernel, &host, diagnostics, &mut signals, &stop)
             .await;
+    if let Some(exporting) = exporting {
+        // What came since the last reading is part of the last export.
+        host.lock().unwrap_or_else(PoisonError::into_inner).read(&mut kernel);
+        exporting.stop();
+    }
     stop.store(true, Ordering::Relaxed);
     if let Some(view) = view {
         // A view that panicked has given the terminal back.

@@ -146,12 +146,6 @@ impl Metrics {
         families.into_values().collect()
     }
 
-    /// Every series at this moment.
-    #[must_use]
-    pub fn gather(&self) -> Vec<MetricFamily> {
-        self.registry.gather()
-    }
-
     /// The text exposition format.
     ///
     /// # Errors

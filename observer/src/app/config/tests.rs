@@ -112,7 +112,12 @@ fn an_empty_file_is_a_configuration() {
 fn inputs(name: &str, text: &str) -> Inputs {
     let file = std::env::temp_dir().join(format!("observer-{}-{name}", std::process::id()));
     std::fs::write(&file, text).unwrap();
-    Inputs { file: Some(file), settings: Settings::default(), given: Given::new() }
+    Inputs {
+        file: Some(file),
+        settings: Settings::default(),
+        given: Given::new(),
+        environment: Environment::default(),
+    }
 }
 
 #[test]
@@ -187,7 +192,11 @@ fn programs_get_the_value_and_the_source_of_each_key() {
 fn a_pipe_is_not_read_again() {
     let (reader, _writer) = io::pipe().unwrap();
     let file = format!("/proc/self/fd/{}", reader.as_raw_fd());
-    let inputs =
-        Inputs { file: Some(file.into()), settings: Settings::default(), given: Given::new() };
+    let inputs = Inputs {
+        file: Some(file.into()),
+        settings: Settings::default(),
+        given: Given::new(),
+        environment: Environment::default(),
+    };
     assert!(matches!(inputs.load_again(), Err(ConfigError::OnceOnly(_))));
 }

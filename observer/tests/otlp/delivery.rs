@@ -56,7 +56,7 @@ fn a_collector_may_come_late_and_go_and_return() {
         let log = exporting.stop();
         assert_eq!(count(&log, "WARN"), 2, "{log:#?}");
         assert_eq!(count(&log, "does not take metrics"), 2, "{log:#?}");
-        assert_eq!(count(&log, "refused"), 2, "{log:#?}");
+        assert!(count(&log, "refused") > 0, "it is said why: {log:#?}");
         assert_eq!(count(&log, "takes metrics again"), 2, "{log:#?}");
         assert_eq!(count(&log, "INFO"), 2, "{log:#?}");
     }

@@ -37,6 +37,8 @@ fn a_wrong_value_is_named_with_its_line() {
         ("log: info\ninterval: soon\n", "line 2"),
         ("log: info\nmax_flows: many\n", "line 2"),
         ("log: info\n\nmax_flows: 0\n", "line 3"),
+        ("log: info\notlp_endpoint: collector:4317\n", "line 2"),
+        ("log: info\notlp_protocol: http/json\n", "line 2"),
     ] {
         let said = message(text);
         assert!(said.contains(line), "{text}: {said}");
@@ -152,10 +154,33 @@ fn each_value_has_the_source_that_won() {
 }
 
 #[test]
+fn what_opentelemetry_says_counts_where_nothing_else_does() {
+    let mut inputs = inputs("standard.yaml", "otlp_protocol: http/protobuf\n");
+    let path = inputs.file.clone().unwrap();
+    let variables = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+        ("OTEL_METRIC_EXPORT_INTERVAL", "5000"),
+    ];
+    inputs.environment =
+        variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into_iter().collect();
+    inputs.settings.otlp_interval = Some(Duration::from_secs(7));
+    let (config, sources) = inputs.load().unwrap();
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(config.otlp_endpoint.unwrap().to_string(), "http://127.0.0.1:4318");
+    assert_eq!(config.otlp_protocol, Protocol::HttpProtobuf);
+    assert_eq!(config.otlp_interval, Duration::from_secs(7));
+    let variable = Source::Environment { variable: variables[0].0.to_owned() };
+    assert_eq!(sources["otlp_endpoint"], variable);
+    assert_eq!(sources["otlp_protocol"], Source::file(&path, Some(1)));
+}
+
+#[test]
 fn what_is_printed_can_be_read_back() {
     for text in [
         "",
         "cgroup_root: \"/a # b: 'c'\"\nlog: 'off'\n",
+        "otlp_endpoint: https://a/otlp\notlp_protocol: http/protobuf\notlp_interval: 5s\n",
         "cgroup_root: \"/two\\nlines\"\nlog: observer=debug\ninterval: 2m 500ms\n",
     ] {
         let config = configuration(text);

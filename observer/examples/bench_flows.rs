@@ -4,6 +4,13 @@
 //! The entries are made up and put into the maps of the observer from outside; all that
 //! reads them is the observer itself, and the figures are those it tells of itself.
 
+#[expect(dead_code, reason = "other measurements want other clocks")]
+#[path = "bench/clock.rs"]
+mod clock;
+
+#[path = "bench/machine.rs"]
+mod machine;
+
 use std::{
     env, fs,
     net::TcpListener,
@@ -14,6 +21,8 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use aya::maps::{HashMap, Map, MapData, MapInfo};
+use clock::Clock;
+use machine::Machine;
 use observer_common::{
     abi::{
         Candidate, FlowKey, RECEIVE,
@@ -34,8 +43,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 #[derive(Serialize)]
 struct Report {
-    kernel: String,
-    cpu: String,
+    #[serde(flatten)]
+    machine: Machine,
     rows: Vec<Row>,
 }
 
@@ -49,17 +58,8 @@ struct Row {
 
 fn main() -> Result<()> {
     let observer = env::args().nth(1).context("usage: bench_flows OBSERVER")?;
-    let release = fs::read_to_string("/proc/sys/kernel/osrelease")?;
-    let cpu = fs::read_to_string("/proc/cpuinfo")?;
-    let model = cpu.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or_default();
     let rows = SIZES.iter().map(|&size| measure(&observer, size)).collect::<Result<_>>()?;
-    let report = Report {
-        // What follows the version is whoever built it.
-        kernel: release.trim().split('-').next().unwrap_or_default().to_owned(),
-        cpu: model.trim_start_matches([' ', '\t', ':']).to_owned(),
-        rows,
-    };
-    println!("{}", serde_json::to_string(&report)?);
+    println!("{}", serde_json::to_string(&Report { machine: Machine::this()?, rows })?);
     Ok(())
 }
 
@@ -114,7 +114,7 @@ impl Running {
 
     /// Puts as many flows and connections into its maps.
     fn fill(&self, entries: u64) -> Result<()> {
-        let now = now_ns();
+        let now = Clock::MONOTONIC.now().as_nanos() as u64;
         let mut flows: HashMap<_, [u8; 32], [u8; size_of::<Candidate>()]> = self.map(FLOWS)?;
         let mut sockets: HashMap<_, u64, [u8; size_of::<Socket>()]> = self.map(SOCKETS)?;
         for number in 0..entries {
@@ -198,12 +198,4 @@ fn bytes<T: zerocopy::IntoBytes + zerocopy::Immutable, const N: usize>(value: &T
     let mut bytes = [0; N];
     bytes.copy_from_slice(value.as_bytes());
     bytes
-}
-
-/// `CLOCK_MONOTONIC`, in ns.
-fn now_ns() -> u64 {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the structure lives for the call, and this clock always exists.
-    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
-    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }

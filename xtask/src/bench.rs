@@ -1,14 +1,16 @@
 //! `bench`: what the programs cost, measured on this machine.
 
 mod flows;
+mod impact;
 mod page;
 mod report;
 
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
+use serde::de::DeserializeOwned;
 
-use crate::artifact;
+use crate::artifact::{self, Build};
 use crate::command::{as_root, cargo, output};
 use crate::place::Places;
 use crate::setup::{self, Part};
@@ -25,14 +27,17 @@ pub(crate) struct Args {
 #[derive(clap::Subcommand)]
 enum What {
     /// Each eBPF program and the floor programs, in one run, against the budgets
-    Kernel(Kernel),
+    Kernel(Timed),
     /// The observer with full tables: memory, CPU time at rest, and how long a reading takes
     Flows(flows::Flows),
+    /// What watching adds to the packets of a UDP and a TCP echo: the observer, the floor
+    /// programs and tcpdump, in one run, against the budgets
+    Impact(Timed),
 }
 
-/// How to measure the kernel's side.
+/// How to measure what takes as long as one likes.
 #[derive(clap::Args)]
-pub(crate) struct Kernel {
+pub(crate) struct Timed {
     /// How long, in all; more of it means more rounds
     #[arg(long, default_value_t = 60)]
     seconds: u32,
@@ -47,28 +52,45 @@ pub(crate) fn main(places: &Places, args: &Args) -> Result<ExitCode> {
     match &args.what {
         What::Kernel(args) => kernel(places, args),
         What::Flows(args) => flows::main(places, args),
+        What::Impact(args) => impact::main(places, args),
+    }
+}
+
+/// Builds binaries and examples of the observer for a measurement.
+fn build(places: &Places, targets: &[&str]) -> Result<Build> {
+    let mut build = cargo();
+    build.args(["build", "--release", "-p", "observer"]).args(targets);
+    // A stub has nothing to measure.
+    build.env_remove("OBSERVER_EBPF").current_dir(&places.root);
+    artifact::build(&mut build)
+}
+
+/// What a measurement printed.
+fn understood<T: DeserializeOwned>(text: &str, bench: &str) -> Result<T> {
+    serde_json::from_str(text).with_context(|| {
+        format!("bench_{bench} said something unknown: mend xtask/src/bench or the example")
+    })
+}
+
+impl Timed {
+    fn announce(&self) {
+        println!(
+            "measuring for {} s; an idle machine gives figures that can be repeated",
+            self.seconds
+        );
     }
 }
 
 /// Fails when a budget is exceeded.
-fn kernel(places: &Places, kernel: &Kernel) -> Result<ExitCode> {
-    let mut build = cargo();
-    build.args(["build", "--release", "-p", "observer", "--example", "bench_kernel"]);
-    // A stub has nothing to measure.
-    build.env_remove("OBSERVER_EBPF").current_dir(&places.root);
-    let built = artifact::build(&mut build)?;
+fn kernel(places: &Places, args: &Timed) -> Result<ExitCode> {
+    let built = build(places, &["--example", "bench_kernel"])?;
     let mut bench = as_root(built.executable("bench_kernel", "example")?)?;
-    bench.args(["--seconds", &kernel.seconds.to_string()]);
-    println!(
-        "measuring for {} s; an idle machine gives figures that can be repeated",
-        kernel.seconds
-    );
-    let text = output(&mut bench)?;
-    let report: Report = serde_json::from_str(&text)
-        .context("the measurement said something unknown: mend xtask/src/bench/report.rs")?;
+    bench.args(["--seconds", &args.seconds.to_string()]);
+    args.announce();
+    let report: Report = understood(&output(&mut bench)?, "kernel")?;
     ensure!(!report.verdicts.is_empty(), "the measurement judged nothing: report this");
     show(&report);
-    if kernel.write {
+    if args.write {
         page::write(&places.root.join("docs/performance.md"), "kernel", &page::kernel(&report))?;
         println!("docs/performance.md is written");
     }

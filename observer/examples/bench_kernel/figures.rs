@@ -1,11 +1,11 @@
 //! From slices to figures, and from figures to a verdict.
 
-use std::{collections::BTreeMap, fmt, fs};
+use std::{collections::BTreeMap, fmt};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use serde::Serialize;
 
-use super::Traffic;
+use super::{Traffic, machine::Machine};
 
 /// Figures of each program at each hook, a round apart.
 #[derive(Default)]
@@ -113,8 +113,8 @@ impl Verdict {
 /// Everything, as it is printed.
 #[derive(Serialize)]
 pub(crate) struct Report {
-    kernel: String,
-    cpu: String,
+    #[serde(flatten)]
+    machine: Machine,
     seconds: u64,
     timed: Vec<Table>,
     whole: Vec<Table>,
@@ -123,18 +123,8 @@ pub(crate) struct Report {
 
 impl Report {
     pub(crate) fn of_this_machine(seconds: u64) -> Result<Self> {
-        let read = |path| fs::read_to_string(path).with_context(|| format!("cannot read {path}"));
-        let release = read("/proc/sys/kernel/osrelease")?;
-        // What follows the version is whoever built it.
-        let kernel = release.trim().split('-').next().unwrap_or_default().to_owned();
-        let cpu = read("/proc/cpuinfo")?
-            .lines()
-            .find_map(|line| line.strip_prefix("model name"))
-            .map_or("unknown", |rest| rest.trim_start_matches([' ', '\t', ':']))
-            .to_owned();
         Ok(Self {
-            kernel,
-            cpu,
+            machine: Machine::this()?,
             seconds,
             timed: Vec::new(),
             whole: Vec::new(),

@@ -4,8 +4,20 @@
 //! So each round measures every program in a short slice, every other round in
 //! reverse order, and what is compared are the figures of one round.
 
+#[expect(dead_code, reason = "other measurements want other clocks")]
+#[path = "../bench/clock.rs"]
+mod clock;
+
+#[path = "../bench/machine.rs"]
+mod machine;
+
+#[path = "../bench/voice.rs"]
+mod voice;
+
+#[path = "../bench/group.rs"]
 mod group;
 
+#[path = "../bench/programs.rs"]
 mod programs;
 
 mod rtp;

@@ -4,13 +4,7 @@ use std::{io, net::UdpSocket, os::fd::AsRawFd as _, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::tcp::thread_time;
-
-/// RTP header and 20 ms of G.711.
-const PACKET: usize = 172;
-
-/// Ticks of 20 ms at 8 kHz.
-const TICKS: u32 = 160;
+use super::{clock::Clock, voice::Packet};
 
 /// Packets sent before they are taken away at the other end: a receive buffer of the
 /// default size holds them all.
@@ -24,7 +18,7 @@ pub(crate) struct Rtp {
     flow: u32,
     /// How many packets each flow before it has sent.
     turn: u32,
-    packet: [u8; PACKET],
+    packet: Packet,
 }
 
 impl Rtp {
@@ -37,10 +31,7 @@ impl Rtp {
             io::Result::Ok((sender, receiver))
         };
         let pairs = (0..pairs).map(|_| pair()).collect::<io::Result<Vec<_>>>()?;
-        let mut packet = [0xd5; PACKET];
-        // Version 2; payload type 8, G.711 A-law (RFC 3551 table 4).
-        packet[..2].copy_from_slice(&[0x80, 8]);
-        Ok(Self { pairs, flows, flow: 0, turn: 0, packet })
+        Ok(Self { pairs, flows, flow: 0, turn: 0, packet: Packet::new() })
     }
 
     /// Two packets of each flow in a row, which makes it one.
@@ -65,7 +56,7 @@ impl Rtp {
         let (mut left, mut received) = (count, 0);
         while left > 0 {
             let batch = left.min(BATCH);
-            let begun = thread_time();
+            let begun = Clock::THREAD.now();
             for _ in 0..batch {
                 self.send_one(self.flow, self.turn)?;
                 self.flow += 1;
@@ -74,7 +65,7 @@ impl Rtp {
                     self.turn += 1;
                 }
             }
-            time += thread_time().saturating_sub(begun);
+            time += Clock::THREAD.now().saturating_sub(begun);
             left -= batch;
             received += self.receive();
         }
@@ -83,11 +74,8 @@ impl Rtp {
     }
 
     fn send_one(&mut self, flow: u32, turn: u32) -> Result<()> {
-        self.packet[2..4].copy_from_slice(&(turn as u16).to_be_bytes());
-        self.packet[4..8].copy_from_slice(&turn.wrapping_mul(TICKS).to_be_bytes());
-        self.packet[8..12].copy_from_slice(&(0x5eed_0000 + flow).to_be_bytes());
         let (sender, _) = &self.pairs[flow as usize % self.pairs.len()];
-        sender.send(&self.packet).context("cannot send on loopback")?;
+        sender.send(self.packet.of(0x5eed_0000 + flow, turn)).context("cannot send on loopback")?;
         Ok(())
     }
 

@@ -9,6 +9,8 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
+use super::clock::Clock;
+
 /// Longest wait for bytes that are there at once.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -45,7 +47,7 @@ impl Tcp {
 
     /// So many turns; the time is this thread's, of both ends together.
     pub(crate) fn send(&mut self, count: u32) -> Result<Duration> {
-        let begun = thread_time();
+        let begun = Clock::THREAD.now();
         for _ in 0..count {
             if let Some(connection) = &mut self.connection {
                 connection.turn()?;
@@ -55,7 +57,7 @@ impl Tcp {
                 let _end = server.read(&mut [0])?;
             }
         }
-        Ok(thread_time().saturating_sub(begun))
+        Ok(Clock::THREAD.now().saturating_sub(begun))
     }
 
     fn open(&self) -> Result<(TcpStream, TcpStream)> {
@@ -78,12 +80,4 @@ impl Connection {
         self.client.read_exact(&mut self.response)?;
         Ok(())
     }
-}
-
-/// CPU time of this thread.
-pub(crate) fn thread_time() -> Duration {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the structure lives for the call, and the clock is one every kernel has.
-    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
-    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }

@@ -2,15 +2,14 @@
 
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use serde::Deserialize;
 
-use crate::artifact;
-use crate::command::{as_root, cargo, output};
+use crate::command::{as_root, output};
 use crate::place::Places;
 use crate::terminal::{bold, table};
 
-use super::page;
+use super::{build, page, understood};
 
 /// How to measure.
 #[derive(clap::Args)]
@@ -41,17 +40,11 @@ struct Row {
 
 /// Measures as root.
 pub(super) fn main(places: &Places, args: &Flows) -> Result<ExitCode> {
-    let mut build = cargo();
-    build.args(["build", "--release", "-p", "observer", "--bin", "observer"]);
-    build.args(["--example", "bench_flows"]);
-    // A stub has no tables.
-    build.env_remove("OBSERVER_EBPF").current_dir(&places.root);
-    let built = artifact::build(&mut build)?;
+    let built = build(places, &["--bin", "observer", "--example", "bench_flows"])?;
     let mut bench = as_root(built.executable("bench_flows", "example")?)?;
     bench.arg(built.executable("observer", "bin")?);
     println!("measuring for half a minute; an idle machine gives figures that can be repeated");
-    let report: Report = serde_json::from_str(&output(&mut bench)?)
-        .context("the measurement said something unknown: mend xtask/src/bench/flows.rs")?;
+    let report: Report = understood(&output(&mut bench)?, "flows")?;
     ensure!(!report.rows.is_empty(), "the measurement measured nothing: report this");
     let rows: Vec<_> = report.rows.iter().map(Row::cells).collect();
     println!("\n{}, kernel {}\n\n{}", report.cpu, report.kernel, bold("the observer at rest"));

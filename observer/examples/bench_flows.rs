@@ -8,6 +8,7 @@ mod clock;
 #[path = "bench/machine.rs"]
 mod machine;
 
+#[expect(dead_code, reason = "other measurements want to see more of it")]
 #[path = "bench/running.rs"]
 mod running;
 

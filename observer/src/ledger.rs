@@ -10,7 +10,7 @@ use crate::model::Losses;
 /// a known owner is counted all the same, for `unknown_service`. What is not known of the
 /// host is neither a packet nor a connection. What a collector has not taken it gets with
 /// the next export, because sums go on.
-const HARMLESS: [(&str, &str); 7] = [
+pub const HARMLESS: [(&str, &str); 7] = [
     ("tcp", "ring_full"),
     EVICTED,
     ("owner", "insert_failed"),

@@ -5,6 +5,7 @@
 #[path = "../examples/bench/clock.rs"]
 mod clock;
 
+#[expect(dead_code, reason = "other measurements want to see more of it")]
 #[path = "../examples/bench/running.rs"]
 mod running;
 

@@ -5,9 +5,10 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::command::{cargo, line, output};
+use crate::artifact;
+use crate::command::{as_root, cargo, line, output};
 use crate::place::{self, Places};
-use crate::setup;
+use crate::setup::{self, Part};
 use crate::terminal::{bold, green, red, span};
 
 /// What to verify.
@@ -18,10 +19,18 @@ pub(crate) struct Args {
     /// How long each fuzz target runs
     #[arg(long, default_value_t = 60)]
     seconds: u32,
+    /// How long there is churn
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+    minutes: u32,
 }
 
-const CHECKS: [(&str, &str); 1] =
-    [("fuzz", "every target of observer/fuzz, with the address sanitizer, for --seconds each")];
+const CHECKS: [(&str, &str); 2] = [
+    ("fuzz", "every target of observer/fuzz, with the address sanitizer, for --seconds each"),
+    (
+        "churn",
+        "the observer, while flows, connections, processes and namespaces come and go, for --minutes",
+    ),
+];
 
 /// Runs one check, or lists them.
 pub(crate) fn main(places: &Places, args: &Args) -> Result<ExitCode> {
@@ -34,8 +43,25 @@ pub(crate) fn main(places: &Places, args: &Args) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Some("fuzz") => fuzz(places, args.seconds),
+        Some("churn") => churn(places, args.minutes),
         Some(other) => bail!("there is no check `{other}`: `cargo xtask verify` lists them"),
     }
+}
+
+/// Has the observer run for real, as root, and judges what stays of what came and went.
+fn churn(places: &Places, minutes: u32) -> Result<ExitCode> {
+    setup::ensure(places, &[Part::Rust, Part::Linker], false)?;
+    let mut build = cargo();
+    build.args(["build", "--release", "-p", "observer", "--bin", "observer", "--example", "churn"]);
+    // A stub observes nothing.
+    build.env_remove("OBSERVER_EBPF").current_dir(&places.root);
+    let built = artifact::build(&mut build)?;
+    let mut run = as_root(built.executable("churn", "example")?)?;
+    run.arg(built.executable("observer", "bin")?);
+    run.arg("--seconds").arg((u64::from(minutes) * 60).to_string());
+    let status = run.status().with_context(|| format!("cannot start `{}`", line(&run)))?;
+    println!("{} {}", bold("churn"), if status.success() { green("ok") } else { red("FAILED") });
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn fuzz(places: &Places, seconds: u32) -> Result<ExitCode> {

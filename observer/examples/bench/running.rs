@@ -2,7 +2,7 @@
 
 use std::{
     net::TcpListener,
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     thread::sleep,
     time::{Duration, Instant},
 };
@@ -55,6 +55,21 @@ impl Running {
         }
         Ok(())
     }
+
+    /// Tells it to end, and waits for it; nothing where it does not.
+    pub(crate) fn stop(mut self) -> Result<Option<ExitStatus>> {
+        // SAFETY: no memory is involved, and the child has not been waited for.
+        let error = unsafe { libc::kill(self.child.id().cast_signed(), libc::SIGTERM) };
+        ensure!(error == 0, "the observer has ended by itself");
+        let begun = Instant::now();
+        while begun.elapsed() < PATIENCE {
+            if let Some(status) = self.child.try_wait()? {
+                return Ok(Some(status));
+            }
+            sleep(Duration::from_millis(50));
+        }
+        Ok(None)
+    }
 }
 
 impl Drop for Running {
@@ -72,5 +87,11 @@ impl Page {
     pub(crate) fn sum(&self, start: &str) -> f64 {
         let lines = self.0.lines().filter(|line| line.starts_with(start));
         lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+    }
+
+    /// All series whose name and labels begin so and whose value is not 0.
+    pub(crate) fn not_zero(&self, start: &str) -> Vec<String> {
+        let lines = self.0.lines().filter(|line| line.starts_with(start));
+        lines.filter(|line| !line.ends_with(" 0")).map(str::to_owned).collect()
     }
 }

@@ -4,10 +4,13 @@ use opentelemetry_proto::tonic::common::v1::any_value;
 use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry};
 
 use super::*;
-use crate::export::{
-    instruments::{TCP_CONNECT, VOICE_PACKETS},
-    metrics::Metrics,
-    otlp::Environment,
+use crate::{
+    export::{
+        instruments::{TCP_CONNECT, VOICE_PACKETS},
+        metrics::Metrics,
+        otlp::Environment,
+    },
+    model::MapFill,
 };
 
 const START: SystemTime = UNIX_EPOCH;
@@ -32,13 +35,14 @@ fn text(attribute: &KeyValue) -> &str {
 fn each_instrument_has_its_name_kind_unit_and_meaning() {
     let metrics = Metrics::new().unwrap();
     metrics.probe("ingress", true);
+    metrics.map("flows", MapFill { entries: 1, limit: 2 });
     let all = encoded(&metrics.gather());
     assert_eq!(all.len(), 1, "no series has a service");
     let [scope] = &all[0].scope_metrics[..] else { panic!("{all:?}") };
     assert_eq!(scope.scope.as_ref().unwrap().name, "observer");
     for (name, unit, is_monotonic) in [
-        ("observer.voice.packets", "{packet}", Some(true)),
-        ("observer.voice.flows", "{flow}", Some(false)),
+        ("observer.host.softnet.drops", "{packet}", Some(true)),
+        ("observer.map.entries", "{entry}", Some(false)),
         ("observer.completeness", "1", None),
         ("observer.probe.up", "{probe}", None),
     ] {

@@ -15,8 +15,17 @@ use super::{
 };
 
 /// What is silent ends soon, so that it is seen to end: [`SILENCE`] is enough for both.
-const SETTINGS: [&str; 6] =
-    ["--interval", "1s", "--flow-idle-timeout", "3s", "--connection-idle-timeout", "5s"];
+/// Everything is watched, so that both ends count.
+const SETTINGS: [&str; 8] = [
+    "--interval",
+    "1s",
+    "--flow-idle-timeout",
+    "3s",
+    "--connection-idle-timeout",
+    "5s",
+    "--targets",
+    "{include: [{}]}",
+];
 
 /// After the load: idle timeouts, and some readings more.
 const SILENCE: Duration = Duration::from_secs(10);

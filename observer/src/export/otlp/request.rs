@@ -143,9 +143,8 @@ fn histogram(of: &Instrument, one: &proto::Metric, times: &Times) -> HistogramDa
 
 /// Its labels, under the names of the attributes that they were made from.
 fn attributes(of: &Instrument, one: &proto::Metric) -> Vec<KeyValue> {
-    let names: Vec<_> = of.labels().into_iter().zip(of.attributes).collect();
     let named = |label: &proto::LabelPair| {
-        let (_, known) = names.iter().find(|(name, _)| name == label.name())?;
+        let known = of.attributes.iter().find(|known| known.label() == label.name())?;
         Some(attribute(known.name, label.value()))
     };
     one.get_label().iter().filter(|label| label.name() != SERVICE).filter_map(named).collect()

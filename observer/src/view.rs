@@ -6,5 +6,6 @@ pub mod top;
 mod grade;
 mod grid;
 mod number;
+mod owner;
 mod socket;
 mod voice;

@@ -232,7 +232,7 @@ mod tests {
 
     #[test]
     fn abi_round_trip() {
-        let bytes: std::vec::Vec<u8> = (0..120).collect();
+        let bytes: std::vec::Vec<u8> = (0..128).collect();
         assert_eq!(Closed::read_from_bytes(&bytes).unwrap().as_bytes(), bytes);
     }
 }

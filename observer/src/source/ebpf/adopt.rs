@@ -1,19 +1,23 @@
 //! Connections that are older than the observer.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     io,
+    net::IpAddr,
     thread::{Builder, scope},
 };
 
-use observer_common::abi::socket::{ADOPTED, Socket};
+use observer_common::{
+    abi::socket::{ADOPTED, ROLE_SERVER, Socket},
+    packet::Address,
+};
 
 use super::{
-    diag::connections,
+    diag::{connections, listeners},
     namespace::{Namespace, Namespaces},
     table::{Inserted, Table},
 };
-use crate::model::Losses;
+use crate::model::{Losses, address_words};
 
 /// The stage of what could not be adopted.
 const STAGE: &str = "adoption";
@@ -80,13 +84,23 @@ impl Adoption {
             return self.lose(NAMESPACE_REFUSED, &error);
         }
         let mut inserted = HashSet::new();
-        let listed = connections(|cookie, socket| match table.insert_absent(&cookie, &socket) {
-            Ok(Inserted::Yes) => {
-                inserted.insert(cookie);
+        let listeners = Listeners::find().unwrap_or_else(|error| {
+            self.lose(LIST_FAILED, &error);
+            Listeners::default()
+        });
+        let listed = connections(|cookie, mut socket| {
+            if let Some(listener) = listeners.of(&socket) {
+                socket.role = ROLE_SERVER;
+                socket.listener = listener;
             }
-            Ok(Inserted::Known) => {}
-            Ok(Inserted::Full) => self.lose(TABLE_FULL, &io::ErrorKind::StorageFull.into()),
-            Err(error) => self.lose(INSERT_FAILED, &error),
+            match table.insert_absent(&cookie, &socket) {
+                Ok(Inserted::Yes) => {
+                    inserted.insert(cookie);
+                }
+                Ok(Inserted::Known) => {}
+                Ok(Inserted::Full) => self.lose(TABLE_FULL, &io::ErrorKind::StorageFull.into()),
+                Err(error) => self.lose(INSERT_FAILED, &error),
+            }
         });
         if let Err(error) = listed {
             self.lose(LIST_FAILED, &error);
@@ -100,6 +114,29 @@ impl Adoption {
     fn lose(&mut self, reason: &'static str, error: &io::Error) {
         tracing::debug!(%error, reason, "not adopted");
         *self.losses.entry((STAGE, reason)).or_default() += 1;
+    }
+}
+
+/// Who listens in a namespace, by port: a connection at a port that is listened at came by
+/// the listener. Where none listens any more, it is not known who began a connection.
+#[derive(Default)]
+struct Listeners(HashMap<u16, Vec<(Option<Address>, u64)>>);
+
+impl Listeners {
+    fn find() -> io::Result<Self> {
+        let mut all = Self::default();
+        listeners(|cookie, address: IpAddr, port| {
+            let one = (!address.is_unspecified()).then(|| address_words(address));
+            all.0.entry(port).or_default().push((one, cookie));
+        })?;
+        Ok(all)
+    }
+
+    /// The cookie of a connection's listener.
+    fn of(&self, socket: &Socket) -> Option<u64> {
+        let mut at_port = self.0.get(&socket.local_port)?.iter();
+        let is_at = |address: &Option<Address>| address.is_none_or(|one| one == socket.local);
+        at_port.find(|(address, _)| is_at(address)).map(|(_, cookie)| *cookie)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The sockets of a network namespace, as `sock_diag`(7) lists them.
 
-use std::io;
+use std::{io, net::IpAddr};
 
 use netlink_packet_core::{
     NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
@@ -54,6 +54,18 @@ pub fn connections(mut each: impl FnMut(u64, Socket)) -> io::Result<()> {
         if let Some((cookie, socket)) = connection(response) {
             each(cookie, socket);
         }
+    })
+}
+
+/// Calls `each` with the cookie, the address and the port of every TCP listener in the
+/// thread's network namespace.
+///
+/// # Errors
+/// As [`connections`].
+pub fn listeners(mut each: impl FnMut(u64, IpAddr, u16)) -> io::Result<()> {
+    list(IPPROTO_TCP, StateFlags::LISTEN, ExtensionFlags::empty(), &mut |response| {
+        let id = &response.header.socket_id;
+        each(u64::from_ne_bytes(id.cookie), id.source_address, id.source_port);
     })
 }
 

@@ -40,24 +40,3 @@ pub fn path(root: &CgroupRoot, id: u64) -> Option<String> {
     let below = path.strip_prefix(&base).ok()?;
     Some(format!("/{}", below.display()))
 }
-
-#[cfg(test)]
-mod tests {
-    use std::os::unix::fs::MetadataExt as _;
-
-    use super::*;
-
-    #[test]
-    fn a_cgroup_is_found_by_its_inode() {
-        let root = CgroupRoot::find(None).unwrap();
-        assert_eq!(path(&root, 1).as_deref(), Some("/"));
-        let folder = root.path.join(format!("observer-test-{}", std::process::id()));
-        fs::create_dir(&folder).unwrap();
-        let id = fs::metadata(&folder).unwrap().ino();
-        let found = path(&root, id);
-        fs::remove_dir(&folder).unwrap();
-        let name = folder.file_name().unwrap().to_string_lossy().into_owned();
-        assert_eq!(found, Some(format!("/{name}")));
-        assert_eq!(path(&root, id), None);
-    }
-}

@@ -7,6 +7,7 @@ use crate::{
     view::{
         grid::{ADDRESS, ARROW_ADDRESS, Cell, Column},
         number::{bytes, decimal, known},
+        owner::owner,
         socket,
     },
 };
@@ -121,11 +122,14 @@ impl Subject for Tcp {
     }
 
     fn words(&self) -> String {
-        format!("{} {} {}", socket::client(self), socket::server(self), self.role)
+        let owner = owner(self.service.as_deref(), self.process.as_ref()).unwrap_or_default();
+        format!("{} {} {} {owner}", socket::client(self), socket::server(self), self.role)
     }
 
     fn title(&self) -> String {
-        format!("{} → {}", socket::client(self), socket::server(self))
+        let owner = owner(self.service.as_deref(), self.process.as_ref());
+        let owner = owner.map_or_else(String::new, |owner| format!(" · {owner}"));
+        format!("{} → {}{owner}", socket::client(self), socket::server(self))
     }
 
     fn facts(row: &Row<Self>) -> Vec<Vec<Fact>> {

@@ -7,6 +7,7 @@ use crate::{
     view::{
         grid::{ADDRESS, ARROW_ADDRESS, Cell, Column},
         number::{UNKNOWN, decimal, duration, known, percent},
+        owner::owner,
         voice,
     },
 };
@@ -182,11 +183,14 @@ impl Subject for Voice {
 
     fn words(&self) -> String {
         let (ssrc, codec) = (voice::ssrc(self), voice::codec(self));
-        format!("{} {} {ssrc} {codec} {}", self.src, self.dst, voice::direction(self))
+        let owner = owner(self.service.as_deref(), self.process.as_ref()).unwrap_or_default();
+        format!("{} {} {ssrc} {codec} {} {owner}", self.src, self.dst, voice::direction(self))
     }
 
     fn title(&self) -> String {
-        format!("{} → {}", self.src, self.dst)
+        let owner = owner(self.service.as_deref(), self.process.as_ref());
+        let owner = owner.map_or_else(String::new, |owner| format!(" · {owner}"));
+        format!("{} → {}{owner}", self.src, self.dst)
     }
 
     fn facts(row: &Row<Self>) -> Vec<Vec<Fact>> {

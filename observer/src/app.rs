@@ -77,6 +77,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Run { demo } => {
             let (config, _, filter) = configure()?;
             let exporter = otlp::prepare(&config, &inputs.environment)?;
+            return_large_blocks();
             run::run(config, exporter, &Reload::new(inputs, filter), demo, verbose >= 2)
         }
         Command::Check { format } => check::check(&configure()?.0, format),
@@ -107,4 +108,14 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
 /// Whether colours are welcome on a stream (<https://no-color.org>).
 fn is_colour_welcome(stream: &impl io::IsTerminal) -> bool {
     stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// Has the allocator return what a reading took and no longer needs. Left alone, glibc
+/// keeps larger and larger blocks among the small ones, where they split.
+fn return_large_blocks() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: it sets a number of the allocator's, which is valid at any time.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, 256 << 10);
+    }
 }

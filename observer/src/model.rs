@@ -13,7 +13,7 @@ pub use address::{address_words, socket_address};
 pub use cause::{HostCauses, ListenDrops, Softnet, Throttling, UdpErrors};
 pub use connection::{CloseReason, Connection, Role, Totals};
 pub use cost::{MapFill, ProbeCost, ProcessUsage};
-pub use flow::{Direction, VoiceFlow, VoiceKey, codec, media};
+pub use flow::{Direction, VoiceFlow, VoiceKey, VoiceKind, codec, media};
 pub use loss::Losses;
 pub use owner::{Creator, Owner, ServiceId};
 pub use place::{Container, Place, Runtime};

@@ -3,14 +3,15 @@
 //! They are made up and put into its maps from outside. All that reads them is the
 //! observer, and the figures are those it tells of itself.
 
-use std::{fs, thread::sleep, time::Duration};
+use std::{fs, process, thread::sleep, time::Duration};
 
 use anyhow::{Result, bail, ensure};
 use aya::maps::{HashMap, Map, MapData, MapInfo};
 use observer_common::{
     abi::{
         Candidate, FlowKey, RECEIVE,
-        map::{FLOWS, SOCKETS},
+        creator::Creator,
+        map::{CREATORS, FLOWS, SOCKETS},
         socket::{ROLE_SERVER, Socket},
     },
     rtp::{Header, flow::Flow},
@@ -35,6 +36,9 @@ const SETTINGS: [&str; 10] = [
     "--max-connections",
     "131072",
 ];
+
+/// How many flows a UDP socket has.
+const FLOWS_OF_A_SOCKET: u64 = 10;
 
 /// How long an observer is watched at rest.
 const REST: Duration = Duration::from_secs(5);
@@ -81,7 +85,20 @@ fn fill(running: &Running, entries: u64) -> Result<()> {
     let now = Clock::MONOTONIC.now().as_nanos() as u64;
     let mut flows: HashMap<_, [u8; 32], [u8; size_of::<Candidate>()]> = map(running, FLOWS)?;
     let mut sockets: HashMap<_, u64, [u8; size_of::<Socket>()]> = map(running, SOCKETS)?;
+    let mut creators: HashMap<_, u64, [u8; size_of::<Creator>()]> = map(running, CREATORS)?;
+    // All of them are this process'.
+    let creator = bytes(&Creator {
+        at_ns: now,
+        cgroup: 1,
+        pid: process::id(),
+        reserved: 0,
+        comm: *b"bench\0\0\0\0\0\0\0\0\0\0\0",
+    });
     for number in 0..entries {
+        // No socket of this host has such cookies.
+        let [udp, tcp] = [u64::MAX / 2 + number / FLOWS_OF_A_SOCKET, u64::MAX - number];
+        creators.insert(udp, creator, 0)?;
+        creators.insert(tcp, creator, 0)?;
         let header = Header {
             payload_type: 0,
             marker: false,
@@ -90,8 +107,7 @@ fn fill(running: &Running, entries: u64) -> Result<()> {
             ssrc: number as u32,
         };
         let key = FlowKey {
-            // No socket of this host has such a cookie.
-            cookie: u64::MAX - number,
+            cookie: udp,
             peer: [0, 0, 0xffff_0000, 0x0100_007f],
             ssrc: number as u32,
             peer_port: 5_004,
@@ -108,7 +124,7 @@ fn fill(running: &Running, entries: u64) -> Result<()> {
             ..Socket::EMPTY
         };
         flows.insert(bytes(&key), bytes(&entry), 0)?;
-        sockets.insert(key.cookie, bytes::<_, { size_of::<Socket>() }>(&socket), 0)?;
+        sockets.insert(tcp, bytes::<_, { size_of::<Socket>() }>(&socket), 0)?;
     }
     Ok(())
 }
@@ -120,7 +136,7 @@ fn map<K: aya::Pod, V: aya::Pod>(running: &Running, name: &str) -> Result<HashMa
         let id = text.lines().find_map(|line| line.strip_prefix("map_id:"));
         let Some(id) = id.and_then(|id| id.trim().parse().ok()) else { continue };
         if MapInfo::from_id(id)?.name_as_str() == Some(name) {
-            return Ok(HashMap::try_from(Map::HashMap(MapData::from_id(id)?))?);
+            return Ok(HashMap::try_from(Map::from_map_data(MapData::from_id(id)?)?)?);
         }
     }
     bail!("the observer holds no map {name}")

@@ -253,9 +253,10 @@ impl Host {
             let packets = interval.counts.values().map(|counts| counts.packets).sum();
             self.ledger.add_counted(packets);
         }
-        let flows = self.voice.flows();
-        let named = flows.filter_map(|flow| Some((self.who.name(flow.service)?, flow)));
-        expect_made(self.metrics.voice_flows(named));
+        let standing = read.standing.iter().filter_map(|((service, kind), count)| {
+            Some((self.who.name(Some(*service))?, *kind, *count))
+        });
+        expect_made(self.metrics.voice_flows(standing));
         reading.began = read.began;
         reading.ended = read.ended.len();
         outcome
@@ -277,9 +278,10 @@ impl Host {
             }
         }
         self.count(&read);
-        let open = self.connections.open();
-        let named = open.filter_map(|one| Some((self.who.name(one.service)?, one)));
-        expect_made(self.metrics.tcp_open(named));
+        let open = read.open.iter().filter_map(|((service, role), count)| {
+            Some((self.who.name(Some(*service))?, *role, *count))
+        });
+        expect_made(self.metrics.tcp_open(open));
         outcome
     }
 

@@ -35,8 +35,9 @@ impl Who {
 
     /// A reading begins. Says how many sockets there were that had no owner.
     pub(super) fn begin(&mut self, now_ns: u64) -> u64 {
+        let unowned = self.services.begin(now_ns);
         self.owners.begin(self.services.is_search_wanted());
-        self.services.begin(now_ns)
+        unowned
     }
 
     /// Watches something else from here on.

@@ -19,7 +19,7 @@ use prometheus::{Encoder as _, Registry, TextEncoder, proto::MetricFamily};
 
 use super::instruments::SERVICE;
 use crate::{
-    model::{Connection, Role, VoiceFlow},
+    model::{Role, VoiceKind},
     track::{connections::ConnectionInterval, voice::VoiceInterval},
 };
 use own::Own;
@@ -68,25 +68,19 @@ impl Metrics {
         Ok(())
     }
 
-    /// Takes in the voice flows that there are.
+    /// Takes in how many voice flows there are.
     ///
     /// # Errors
     /// When two instruments have one name.
     pub fn voice_flows<'a>(
         &mut self,
-        flows: impl Iterator<Item = (&'a str, &'a VoiceFlow)>,
+        flows: impl Iterator<Item = (&'a str, VoiceKind, i64)>,
     ) -> prometheus::Result<()> {
-        let mut counts = HashMap::<_, BTreeMap<_, i64>>::new();
-        for (service, flow) in flows {
-            *counts.entry(service).or_default().entry(voice::labels(flow)).or_default() += 1;
+        for voice in self.services.values_mut().filter_map(|service| service.voice.as_mut()) {
+            voice.no_flows();
         }
-        for service in counts.keys() {
-            self.service(service)?.voice()?;
-        }
-        for (name, service) in &mut self.services {
-            if let Some(voice) = &mut service.voice {
-                voice.flows(&counts.remove(name.as_str()).unwrap_or_default());
-            }
+        for (service, kind, count) in flows {
+            self.service(service)?.voice()?.flows(kind, count);
         }
         Ok(())
     }
@@ -100,25 +94,19 @@ impl Metrics {
         Ok(())
     }
 
-    /// Takes in the connections that carry data.
+    /// Takes in how many connections carry data.
     ///
     /// # Errors
     /// When two instruments have one name.
     pub fn tcp_open<'a>(
         &mut self,
-        open: impl Iterator<Item = (&'a str, &'a Connection)>,
+        open: impl Iterator<Item = (&'a str, Role, i64)>,
     ) -> prometheus::Result<()> {
-        let mut counts = HashMap::<_, BTreeMap<Role, i64>>::new();
-        for (service, connection) in open {
-            *counts.entry(service).or_default().entry(connection.role).or_default() += 1;
+        for tcp in self.services.values().filter_map(|service| service.tcp.as_ref()) {
+            tcp.none_open();
         }
-        for service in counts.keys() {
-            self.service(service)?.tcp()?;
-        }
-        for (name, service) in &self.services {
-            if let Some(tcp) = &service.tcp {
-                tcp.open(&counts.remove(name.as_str()).unwrap_or_default());
-            }
+        for (service, role, count) in open {
+            self.service(service)?.tcp()?.open(role, count);
         }
         Ok(())
     }

@@ -39,6 +39,15 @@ pub struct VoiceKey {
     pub direction: Direction,
 }
 
+/// What flows are told apart by where they are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct VoiceKind {
+    /// Which way they go.
+    pub direction: Direction,
+    /// The payload type that says what they carry.
+    pub main_payload_type: u8,
+}
+
 /// A flow, as it stood at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct VoiceFlow {
@@ -71,6 +80,12 @@ impl VoiceFlow {
         if telling(self.main_payload_type) < telling(known) {
             self.main_payload_type = known;
         }
+    }
+
+    /// What it is counted as.
+    #[must_use]
+    pub const fn kind(&self) -> VoiceKind {
+        VoiceKind { direction: self.key.direction, main_payload_type: self.main_payload_type }
     }
 
     /// Where the packets come from.

@@ -40,7 +40,7 @@ pub struct Owners {
     /// By the last search, made at this time of `CLOCK_BOOTTIME`.
     held: HashMap<SocketCookie, u32>,
     searched_ns: u64,
-    searches: u64,
+    searches: u32,
     processes: HashMap<u32, Known>,
     readings: u64,
 }
@@ -114,7 +114,7 @@ impl Owners {
 
     /// How many searches have ended.
     #[must_use]
-    pub const fn searches(&self) -> u64 {
+    pub const fn searches(&self) -> u32 {
         self.searches
     }
 

@@ -5,6 +5,8 @@ use std::{
     time::Duration,
 };
 
+use iddqd::{IdHashItem, IdHashMap, id_hash_map::Entry, id_upcast};
+
 use crate::model::{CloseReason, Connection, Role, ServiceId, SocketCookie, Totals};
 
 /// Dropped connections whose totals are kept; the oldest gives way.
@@ -15,7 +17,7 @@ const DROPPED: usize = 16_384;
 pub struct ConnectionTracker {
     idle: Duration,
     readings: u64,
-    standing: HashMap<Identity, Tracked>,
+    standing: IdHashMap<Tracked>,
     /// Closed, and in the table at the last reading: about to come through the ring, or
     /// without room there.
     waiting: HashSet<Identity>,
@@ -36,6 +38,16 @@ struct Tracked {
     /// The last reading that had it.
     seen: u64,
     handshake_reported: bool,
+}
+
+impl IdHashItem for Tracked {
+    type Key<'a> = Identity;
+
+    fn key(&self) -> Identity {
+        identity(&self.latest)
+    }
+
+    id_upcast!();
 }
 
 /// How an attempt to connect came out.
@@ -83,6 +95,8 @@ pub struct ConnectionInterval {
 pub struct ConnectionReading {
     /// By service; connections that are not watched are in none.
     pub services: BTreeMap<ServiceId, ConnectionInterval>,
+    /// How many connections there are that are watched and carry data.
+    pub open: BTreeMap<(ServiceId, Role), i64>,
     /// Connections that left the table without a word of their end.
     pub unseen_ends: u64,
     /// Sockets that the kernel's table need not keep. They are closed, or adopted and
@@ -95,6 +109,42 @@ impl ConnectionReading {
     fn of(&mut self, connection: &Connection) -> Option<&mut ConnectionInterval> {
         connection.service.map(|service| self.services.entry(service).or_default())
     }
+
+    /// Adds what happened since the connection was last seen, and says whether its
+    /// handshake is reported.
+    fn account(
+        &mut self,
+        latest: &Connection,
+        known: Option<&Tracked>,
+        dropped: &mut Dropped,
+    ) -> bool {
+        let totals = latest.totals();
+        let base = match known {
+            Some(tracked) => tracked.latest.totals(),
+            None => dropped.take(latest.socket).unwrap_or(latest.before),
+        };
+        // Who is not watched is kept up with, so that it can be watched from any moment on.
+        let was_reported = known.is_some_and(|tracked| tracked.handshake_reported);
+        let Some(interval) = self.of(latest) else {
+            return was_reported || handshake(latest).is_some();
+        };
+        interval.retransmits += u64::from(totals.retransmits.saturating_sub(base.retransmits));
+        interval.bytes_received += totals.bytes_received.saturating_sub(base.bytes_received);
+        let acked = totals.bytes_acked.saturating_sub(base.bytes_acked);
+        interval.bytes_acked += acked;
+        let begins = known.is_none() && !latest.adopted;
+        if let Some(srtt) = latest.srtt
+            && (acked > 0 || begins)
+        {
+            interval.round_trips.push(srtt);
+        }
+        if was_reported {
+            return true;
+        }
+        let handshake = handshake(latest);
+        interval.handshakes.extend(handshake);
+        handshake.is_some()
+    }
 }
 
 impl ConnectionTracker {
@@ -104,7 +154,7 @@ impl ConnectionTracker {
         Self {
             idle,
             readings: 0,
-            standing: HashMap::new(),
+            standing: IdHashMap::new(),
             waiting: HashSet::new(),
             reported: HashSet::new(),
             dropped: Dropped::default(),
@@ -113,7 +163,7 @@ impl ConnectionTracker {
 
     /// Every connection that is watched and carries data.
     pub fn open(&self) -> impl Iterator<Item = &Connection> {
-        let all = self.standing.values().map(|tracked| &tracked.latest);
+        let all = self.standing.iter().map(|tracked| &tracked.latest);
         all.filter(|latest| latest.service.is_some() && latest.is_open())
     }
 
@@ -143,82 +193,64 @@ impl ConnectionTracker {
     /// ring, and removes it after that: most of those seen come through the ring.
     fn wait(&mut self, connection: &Connection) {
         self.waiting.insert(identity(connection));
-        if let Some(tracked) = self.standing.get_mut(&identity(connection)) {
+        if let Some(mut tracked) = self.standing.get_mut(&identity(connection)) {
             tracked.seen = self.readings;
         }
     }
 
     fn advance(&mut self, latest: Connection, now_ns: u64, reading: &mut ConnectionReading) {
-        let known = self.standing.remove(&identity(&latest));
-        let handshake_reported = self.account(&latest, known.as_ref(), reading);
-        let changed_ns = match &known {
-            Some(tracked) if tracked.latest == latest => tracked.changed_ns,
-            _ => now_ns,
-        };
-        let tracked = Tracked { latest, changed_ns, seen: self.readings, handshake_reported };
-        self.standing.insert(identity(&latest), tracked);
+        let seen = self.readings;
+        match self.standing.entry(identity(&latest)) {
+            Entry::Occupied(mut place) => {
+                let mut tracked = place.get_mut();
+                tracked.seen = seen;
+                // Most say the same as a reading ago.
+                if tracked.latest != latest {
+                    let known = Some(&*tracked);
+                    let handshake_reported = reading.account(&latest, known, &mut self.dropped);
+                    *tracked = Tracked { latest, changed_ns: now_ns, seen, handshake_reported };
+                }
+            }
+            Entry::Vacant(place) => {
+                let handshake_reported = reading.account(&latest, None, &mut self.dropped);
+                place.insert(Tracked { latest, changed_ns: now_ns, seen, handshake_reported });
+            }
+        }
     }
 
     fn end(&mut self, closed: Connection, reading: &mut ConnectionReading) {
         let known = self.standing.remove(&identity(&closed));
-        self.account(&closed, known.as_ref(), reading);
+        reading.account(&closed, known.as_ref(), &mut self.dropped);
         if let Some(interval) = reading.of(&closed) {
             interval.closed.push(closed);
         }
     }
 
-    /// Adds what happened since the connection was last seen, and says whether its
-    /// handshake is reported.
-    fn account(
-        &mut self,
-        latest: &Connection,
-        known: Option<&Tracked>,
-        reading: &mut ConnectionReading,
-    ) -> bool {
-        let totals = latest.totals();
-        let base = match known {
-            Some(tracked) => tracked.latest.totals(),
-            None => self.dropped.take(latest.socket).unwrap_or(latest.before),
-        };
-        // Who is not watched is kept up with, so that it can be watched from any moment on.
-        let was_reported = known.is_some_and(|tracked| tracked.handshake_reported);
-        let Some(interval) = reading.of(latest) else {
-            return was_reported || handshake(latest).is_some();
-        };
-        interval.retransmits += u64::from(totals.retransmits.saturating_sub(base.retransmits));
-        interval.bytes_received += totals.bytes_received.saturating_sub(base.bytes_received);
-        let acked = totals.bytes_acked.saturating_sub(base.bytes_acked);
-        interval.bytes_acked += acked;
-        let begins = known.is_none() && !latest.adopted;
-        if let Some(srtt) = latest.srtt
-            && (acked > 0 || begins)
-        {
-            interval.round_trips.push(srtt);
-        }
-        if was_reported {
-            return true;
-        }
-        let handshake = handshake(latest);
-        interval.handshakes.extend(handshake);
-        handshake.is_some()
-    }
-
     fn drop_gone(&mut self, now_ns: u64, reading: &mut ConnectionReading) {
         let idle_ns = u64::try_from(self.idle.as_nanos()).unwrap_or(u64::MAX);
-        self.standing.retain(|_, Tracked { latest, changed_ns, seen, .. }| {
-            if *seen < self.readings {
+        self.standing.retain(|tracked| {
+            let Tracked { latest, changed_ns, seen, .. } = &*tracked;
+            let stays = if *seen < self.readings {
                 // An end is in the ring before the entry leaves the table, and the ring
                 // was read since: none is to come after a second reading without it.
                 let stays = seen.saturating_add(1) == self.readings;
                 reading.unseen_ends += u64::from(!stays && !latest.adopted);
-                return stays;
+                stays
+            } else {
+                let idles = latest.adopted && now_ns.saturating_sub(*changed_ns) >= idle_ns;
+                if idles {
+                    reading.done.push(latest.socket);
+                    self.dropped.keep(latest.socket, latest.totals());
+                }
+                !idles
+            };
+            if stays
+                && let Some(service) = latest.service
+                && latest.is_open()
+            {
+                *reading.open.entry((service, latest.role)).or_default() += 1;
             }
-            let idles = latest.adopted && now_ns.saturating_sub(*changed_ns) >= idle_ns;
-            if idles {
-                reading.done.push(latest.socket);
-                self.dropped.keep(latest.socket, latest.totals());
-            }
-            !idles
+            stays
         });
     }
 }

@@ -2,11 +2,13 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use iddqd::{IdHashItem, IdHashMap, id_upcast};
+
 use super::targets::{Selection, Subject};
 use crate::model::{Owner, ServiceId, SocketCookie};
 
 /// Readings after which a socket that was not seen is forgotten.
-const MEMORY: u64 = 3;
+const MEMORY: u32 = 3;
 
 /// How long a service must have been without a socket before another may have its place.
 const REST: Duration = Duration::from_secs(600);
@@ -23,21 +25,33 @@ const LONGEST: usize = 128;
 pub struct Services {
     selection: Selection,
     names: Names,
-    sockets: HashMap<SocketCookie, Known>,
-    readings: u64,
+    sockets: IdHashMap<Known>,
+    readings: u32,
     unowned: u64,
+    is_search_wanted: bool,
 }
 
 #[derive(Debug)]
 struct Known {
+    socket: SocketCookie,
     /// `None` when it is not watched.
     service: Option<ServiceId>,
     owner: Option<Arc<Owner>>,
     /// The last reading that had it.
-    seen: u64,
+    seen: u32,
     /// Searches for holders that had ended when it was first asked for; `None` when none
     /// can know better.
-    asked: Option<u64>,
+    asked: Option<u32>,
+}
+
+impl IdHashItem for Known {
+    type Key<'a> = SocketCookie;
+
+    fn key(&self) -> SocketCookie {
+        self.socket
+    }
+
+    id_upcast!();
 }
 
 /// What is known of who has a socket.
@@ -48,7 +62,7 @@ pub struct Claim {
     /// Whether a search for the holders of sockets may know better.
     pub is_provisional: bool,
     /// How many of those have ended.
-    pub searches: u64,
+    pub searches: u32,
 }
 
 impl Services {
@@ -58,9 +72,10 @@ impl Services {
         Self {
             selection,
             names: Names::new(most),
-            sockets: HashMap::new(),
+            sockets: IdHashMap::new(),
             readings: 0,
             unowned: 0,
+            is_search_wanted: false,
         }
     }
 
@@ -76,10 +91,12 @@ impl Services {
         self.readings += 1;
         let mut unowned = std::mem::take(&mut self.unowned);
         self.names.now_ns = now_ns;
-        self.sockets.retain(|_, known| {
+        self.is_search_wanted = false;
+        self.sockets.retain(|known| {
             let stays = known.seen + MEMORY > self.readings;
             if stays {
                 self.names.touch(known.service);
+                self.is_search_wanted |= known.asked.is_some();
             } else {
                 unowned += u64::from(known.owner.is_none() && known.asked.is_some());
             }
@@ -88,16 +105,17 @@ impl Services {
         unowned
     }
 
-    /// Whether a search for holders may tell more of some socket.
+    /// Whether a search for holders may tell more of some socket that there was when the
+    /// reading began, or has come since.
     #[must_use]
-    pub fn is_search_wanted(&self) -> bool {
-        self.sockets.values().any(|known| known.asked.is_some())
+    pub const fn is_search_wanted(&self) -> bool {
+        self.is_search_wanted
     }
 
     /// What was decided of a socket, unless it has to be asked for once more: outer `None`.
     /// Inner `None` is for one that is not watched.
-    pub fn decided(&mut self, socket: SocketCookie, searches: u64) -> Option<Option<ServiceId>> {
-        let known = self.sockets.get_mut(&socket)?;
+    pub fn decided(&mut self, socket: SocketCookie, searches: u32) -> Option<Option<ServiceId>> {
+        let mut known = self.sockets.get_mut(&socket)?;
         known.seen = self.readings;
         known.asked.is_none_or(|asked| searches == asked).then_some(known.service)
     }
@@ -122,8 +140,9 @@ impl Services {
             first => claim.is_provisional.then(|| first.unwrap_or(claim.searches)),
         };
         self.unowned += u64::from(claim.owner.is_none() && asked.is_none());
-        let known = Known { service, owner: claim.owner, seen: self.readings, asked };
-        self.sockets.insert(socket, known);
+        self.is_search_wanted |= asked.is_some();
+        let known = Known { socket, service, owner: claim.owner, seen: self.readings, asked };
+        self.sockets.insert_overwrite(known);
         service
     }
 
@@ -135,7 +154,7 @@ impl Services {
 
     /// Who has sockets that are watched; each as often as they have one.
     pub fn owners(&self) -> impl Iterator<Item = &Owner> {
-        let watched = self.sockets.values().filter(|known| known.service.is_some());
+        let watched = self.sockets.iter().filter(|known| known.service.is_some());
         watched.filter_map(|known| known.owner.as_deref())
     }
 

@@ -1,17 +1,16 @@
 //! Voice flows of the host, from one reading of the kernel's table to the next.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
-use crate::model::{Direction, ServiceId, VoiceFlow, VoiceKey};
+use iddqd::{IdHashItem, IdHashMap, id_hash_map::Entry, id_upcast};
+
+use crate::model::{Direction, ServiceId, VoiceFlow, VoiceKey, VoiceKind};
 
 /// The flows that are known, bounded by the kernel's table.
 #[derive(Debug)]
 pub struct VoiceTracker {
     idle: Duration,
-    flows: HashMap<VoiceKey, Tracked>,
+    flows: IdHashMap<Tracked>,
 }
 
 #[derive(Debug)]
@@ -20,6 +19,16 @@ struct Tracked {
     /// Losses that were reported. A late packet takes a loss back, a counter cannot:
     /// the flow's next losses go unreported until both are even.
     reported_lost: u64,
+}
+
+impl IdHashItem for Tracked {
+    type Key<'a> = VoiceKey;
+
+    fn key(&self) -> VoiceKey {
+        self.latest.key
+    }
+
+    id_upcast!();
 }
 
 /// Counts since the last reading.
@@ -62,6 +71,8 @@ pub struct VoiceInterval {
 pub struct VoiceReading {
     /// By service; flows that are not watched are in none.
     pub services: BTreeMap<ServiceId, VoiceInterval>,
+    /// How many flows there are that are watched.
+    pub standing: BTreeMap<(ServiceId, VoiceKind), i64>,
     /// How many flows began.
     pub began: usize,
     /// Flows that fell silent for the idle time, with their final figures. They are no
@@ -73,7 +84,7 @@ impl VoiceTracker {
     /// Flows without a packet for `idle` have ended.
     #[must_use]
     pub fn new(idle: Duration) -> Self {
-        Self { idle, flows: HashMap::new() }
+        Self { idle, flows: IdHashMap::new() }
     }
 
     /// Flows without a packet for `idle` have ended from here on.
@@ -83,7 +94,7 @@ impl VoiceTracker {
 
     /// Every flow that is watched, as it was last read.
     pub fn flows(&self) -> impl Iterator<Item = &VoiceFlow> {
-        let all = self.flows.values().map(|tracked| &tracked.latest);
+        let all = self.flows.iter().map(|tracked| &tracked.latest);
         all.filter(|latest| latest.service.is_some())
     }
 
@@ -93,22 +104,40 @@ impl VoiceTracker {
     }
 
     fn advance(&mut self, mut flow: VoiceFlow, reading: &mut VoiceReading) {
-        // One that began later only has the name of the one that was known.
-        let known = self.flows.get(&flow.key);
-        let known = known.filter(|known| known.latest.stream.first_ns == flow.stream.first_ns);
+        match self.flows.entry(flow.key) {
+            Entry::Occupied(mut place) => {
+                let mut tracked = place.get_mut();
+                // One that began later only has the name of the one that was known.
+                let known =
+                    (tracked.latest.stream.first_ns == flow.stream.first_ns).then_some(&*tracked);
+                let reported_lost = reading.account(&mut flow, known);
+                *tracked = Tracked { latest: flow, reported_lost };
+            }
+            Entry::Vacant(place) => {
+                let reported_lost = reading.account(&mut flow, None);
+                place.insert(Tracked { latest: flow, reported_lost });
+            }
+        }
+    }
+}
+
+impl VoiceReading {
+    /// Adds what happened to a flow since it was last seen, and says how many losses of
+    /// its are reported then.
+    fn account(&mut self, flow: &mut VoiceFlow, known: Option<&Tracked>) -> u64 {
         match known {
             Some(known) => flow.keep_medium(known.latest.main_payload_type),
-            None => reading.began += 1,
+            None => self.began += 1,
         }
         let before = known.map_or_else(Totals::default, |tracked| Totals::of(&tracked.latest));
         let reported_lost = known.map_or(0, |tracked| tracked.reported_lost);
-        let after = Totals::of(&flow);
+        let after = Totals::of(flow);
         let lost = after.lost.saturating_sub(reported_lost);
         let packets = after.packets.saturating_sub(before.packets);
         if let Some(service) = flow.service
             && packets > 0
         {
-            let interval = reading.services.entry(service).or_default();
+            let interval = self.services.entry(service).or_default();
             let counts = interval.counts.entry((flow.key.direction, flow.media())).or_default();
             counts.packets += packets;
             counts.lost += lost;
@@ -122,8 +151,7 @@ impl VoiceTracker {
                 loss_ratio: if expected == 0 { 0.0 } else { lost as f64 / expected as f64 },
             });
         }
-        let reported_lost = reported_lost + lost;
-        self.flows.insert(flow.key, Tracked { latest: flow, reported_lost });
+        reported_lost + lost
     }
 }
 
@@ -145,10 +173,13 @@ impl VoiceUpdate<'_> {
     #[must_use]
     pub fn finish(mut self) -> VoiceReading {
         let idle_ns = u64::try_from(self.tracker.idle.as_nanos()).unwrap_or(u64::MAX);
-        self.tracker.flows.retain(|_, tracked| {
-            let stays = self.now_ns.saturating_sub(tracked.latest.stream.last_ns) < idle_ns;
+        self.tracker.flows.retain(|tracked| {
+            let latest = &tracked.latest;
+            let stays = self.now_ns.saturating_sub(latest.stream.last_ns) < idle_ns;
             if !stays {
-                self.reading.ended.push(tracked.latest);
+                self.reading.ended.push(*latest);
+            } else if let Some(service) = latest.service {
+                *self.reading.standing.entry((service, latest.kind())).or_default() += 1;
             }
             stays
         });

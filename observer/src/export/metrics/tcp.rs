@@ -1,7 +1,5 @@
 //! What a service's connections do.
 
-use std::collections::BTreeMap;
-
 use prometheus::{HistogramVec, IntCounterVec, IntGaugeVec, Registry};
 
 use super::{maker::Maker, voice::DIRECTIONS};
@@ -63,7 +61,7 @@ impl TcpMetrics {
                 metrics.closes.with_label_values(&[role.as_str(), reason.as_str()]);
             }
         }
-        metrics.open(&BTreeMap::new());
+        metrics.none_open();
         Ok(metrics)
     }
 
@@ -88,11 +86,13 @@ impl TcpMetrics {
         }
     }
 
-    /// Takes in the connections that carry data, by role.
-    pub(super) fn open(&self, counts: &BTreeMap<Role, i64>) {
-        for role in ROLES {
-            let count = counts.get(&role).copied().unwrap_or_default();
-            self.connections.with_label_values(&[role.as_str()]).set(count);
-        }
+    /// Says that so many carry data.
+    pub(super) fn open(&self, role: Role, count: i64) {
+        self.connections.with_label_values(&[role.as_str()]).set(count);
+    }
+
+    /// Says that none carries data.
+    pub(super) fn none_open(&self) {
+        ROLES.into_iter().for_each(|role| self.open(role, 0));
     }
 }

@@ -6,7 +6,7 @@ use super::*;
 use crate::{
     export::instruments::{self as of, Kind},
     ledger::Ledger,
-    model::{Direction, MapFill, ProbeCost, ProcessUsage, SocketCookie, VoiceKey},
+    model::{Direction, MapFill, ProbeCost, ProcessUsage, SocketCookie, VoiceFlow, VoiceKey},
 };
 
 fn flow(payload_type: u8) -> VoiceFlow {
@@ -33,7 +33,7 @@ fn every_instrument_is_exposed() {
         memory_bytes: 1,
         descriptors: 1,
     });
-    metrics.voice_flows([("chat", &flow(8))].into_iter()).unwrap();
+    metrics.voice_flows([("chat", flow(8).kind(), 1)].into_iter()).unwrap();
     metrics.tcp("chat", &ConnectionInterval::default()).unwrap();
     let mut ledger = Ledger::default();
     ledger.add("voice", "read_failed", 1);
@@ -87,7 +87,7 @@ fn a_gauge_goes_to_zero_and_stays() {
     let mut metrics = Metrics::new().unwrap();
     let pcma = "{network_io_direction=\"receive\",voice_codec=\"pcma\",voice_media=\"audio\"";
     for flows in [vec![flow(8), flow(8), flow(111)], Vec::new()] {
-        metrics.voice_flows(flows.iter().map(|flow| ("sfu", flow))).unwrap();
+        metrics.voice_flows(flows.iter().map(|flow| ("sfu", flow.kind(), 1))).unwrap();
         let text = metrics.text().unwrap();
         let count = flows.len().saturating_sub(1);
         let line = format!("observer_voice_flows{pcma},service_name=\"sfu\"}} {count}\n");

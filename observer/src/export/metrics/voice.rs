@@ -1,21 +1,18 @@
 //! What a service's voice flows do.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use prometheus::{HistogramVec, IntCounterVec, IntGaugeVec, Registry};
 
 use super::maker::Maker;
 use crate::{
     export::instruments as of,
-    model::{Direction, VoiceFlow},
+    model::{self, Direction, VoiceKind},
     track::voice::VoiceInterval,
 };
 
 pub(super) const DIRECTIONS: [Direction; 2] = [Direction::Receive, Direction::Transmit];
 const MEDIA: [&str; 3] = ["audio", "video", "unknown"];
-
-/// Labels of a flow: direction, codec, medium.
-pub(super) type Flow = [&'static str; 3];
 
 #[derive(Clone, Debug)]
 pub(super) struct VoiceMetrics {
@@ -27,13 +24,9 @@ pub(super) struct VoiceMetrics {
     io: IntCounterVec,
     jitter: HistogramVec,
     loss_ratio: HistogramVec,
-    /// Every kind of flow that there was: it may be at zero, and does not go.
-    seen: BTreeMap<Flow, i64>,
-}
-
-/// The labels of a flow.
-pub(super) const fn labels(flow: &VoiceFlow) -> Flow {
-    [flow.key.direction.as_str(), flow.codec(), flow.media()]
+    /// Labels (direction, codec, medium) of every kind of flow that there was: it may be at
+    /// zero, and does not go.
+    seen: BTreeSet<[&'static str; 3]>,
 }
 
 impl VoiceMetrics {
@@ -49,7 +42,7 @@ impl VoiceMetrics {
             io: make.counter(&of::VOICE_IO)?,
             jitter: make.histogram(&of::VOICE_JITTER)?,
             loss_ratio: make.histogram(&of::VOICE_LOSS_RATIO)?,
-            seen: BTreeMap::new(),
+            seen: BTreeSet::new(),
         };
         for direction in DIRECTIONS.map(Direction::as_str) {
             for media in MEDIA {
@@ -75,19 +68,30 @@ impl VoiceMetrics {
             self.reordered.with_label_values(&labels).inc_by(counts.reordered);
             self.io.with_label_values(&[direction.as_str()]).inc_by(counts.bytes);
         }
-        for point in &interval.points {
-            let labels = [point.direction.as_str()];
-            self.jitter.with_label_values(&labels).observe(point.jitter.as_secs_f64());
-            self.loss_ratio.with_label_values(&labels).observe(point.loss_ratio);
+        for direction in DIRECTIONS {
+            let labels = [direction.as_str()];
+            let jitter = self.jitter.with_label_values(&labels);
+            let loss_ratio = self.loss_ratio.with_label_values(&labels);
+            for point in interval.points.iter().filter(|point| point.direction == direction) {
+                jitter.observe(point.jitter.as_secs_f64());
+                loss_ratio.observe(point.loss_ratio);
+            }
         }
     }
 
-    /// Takes in the flows that there are, by their labels.
-    pub(super) fn flows(&mut self, flows: &BTreeMap<Flow, i64>) {
-        self.seen.values_mut().for_each(|count| *count = 0);
-        self.seen.extend(flows);
-        for (labels, count) in &self.seen {
-            self.flows.with_label_values(labels).set(*count);
+    /// Says that there are so many more flows of a kind.
+    pub(super) fn flows(&mut self, kind: VoiceKind, count: i64) {
+        let VoiceKind { direction, main_payload_type } = kind;
+        let codec = model::codec(main_payload_type);
+        let labels = [direction.as_str(), codec, model::media(main_payload_type)];
+        self.flows.with_label_values(&labels).add(count);
+        self.seen.insert(labels);
+    }
+
+    /// Says that there are no flows.
+    pub(super) fn no_flows(&self) {
+        for labels in &self.seen {
+            self.flows.with_label_values(labels).set(0);
         }
     }
 }

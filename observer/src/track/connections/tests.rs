@@ -64,7 +64,8 @@ impl Deref for One {
 }
 
 fn interval(tracker: &mut ConnectionTracker, connections: Vec<Connection>, now_ns: u64) -> One {
-    let ConnectionReading { mut services, unseen_ends, done } = read(tracker, connections, now_ns);
+    let ConnectionReading { mut services, unseen_ends, done, .. } =
+        read(tracker, connections, now_ns);
     let interval = services.remove(&ServiceId::UNKNOWN).unwrap_or_default();
     assert!(services.is_empty(), "{services:?}");
     One { interval, unseen_ends, done }

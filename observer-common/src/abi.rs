@@ -25,6 +25,8 @@ pub mod map {
     /// Socket cookie → [`super::creator::Creator`]. It may evict: what a socket carries
     /// is not kept here.
     pub const CREATORS: &str = "CREATORS";
+    /// One word: 1 when there may be flows that nobody asks about.
+    pub const EXCLUSIONS: &str = "EXCLUSIONS";
     /// Ring buffer of [`super::socket::Closed`].
     pub const EVENTS: &str = "EVENTS";
     /// Per CPU: [`super::loss::Count`] → how often.
@@ -94,8 +96,10 @@ abi! {
     pub struct FlowEntry {
         /// Who holds it moves the flow, on kernels before 5.12.
         pub lock: bpf_spin_lock,
+        /// 1 when nobody asks about the flow: see [`FlowEntry::excluded`].
+        pub excluded: u8,
         /// Zero.
-        pub reserved: [u8; 2],
+        pub reserved: u8,
         /// Local port of the packet that confirmed the flow.
         pub local_port: u16,
         /// On later kernels: who makes it odd moves the flow, and then makes it even.
@@ -117,6 +121,34 @@ abi! {
 const _: () = assert!(size_of::<FlowEntry>() == 216);
 
 impl FlowEntry {
+    /// What is in the place of a flow that nobody asks about, since `now_ns`. Its packets
+    /// are passed over: not so much as the time is asked for.
+    #[must_use]
+    pub const fn excluded(now_ns: u64) -> Self {
+        Self {
+            lock: bpf_spin_lock { val: 0 },
+            excluded: 1,
+            reserved: 0,
+            local_port: 0,
+            turn: 0,
+            aside_packets: 0,
+            aside_bytes: 0,
+            local: [0; 4],
+            flow: Flow::new(
+                &Header { payload_type: 0, marker: false, sequence: 0, timestamp: 0, ssrc: 0 },
+                0,
+                now_ns,
+            ),
+            turned: 0,
+        }
+    }
+
+    /// Since when nobody asks about the flow; `None` when somebody does.
+    #[must_use]
+    pub const fn excluded_since_ns(&self) -> Option<u64> {
+        if self.excluded == 0 { None } else { Some(self.flow.first_ns) }
+    }
+
     /// Whether this copy is of one moment: made in ascending order, it saw the end of
     /// every move of which it saw the beginning.
     #[must_use]

@@ -27,6 +27,11 @@ fn an_rtp_packet_stays_near_the_floor() -> Result<()> {
 }
 
 #[test]
+fn an_rtp_packet_that_nobody_asks_about_stays_near_the_clock() -> Result<()> {
+    judge(&[Traffic::Excluded])
+}
+
+#[test]
 fn a_tcp_segment_stays_near_the_clock() -> Result<()> {
     judge(&[Traffic::PingPong, Traffic::Bulk])
 }

@@ -13,6 +13,7 @@ mod support;
 mod kernel {
     mod voice;
 
+    mod exclusion;
     mod probation;
 
     mod silence;

@@ -7,9 +7,10 @@ mod peers {
 }
 
 use std::{
+    collections::BTreeMap,
     env, fs,
     io::{BufRead as _, BufReader, Read as _, Write as _},
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{SocketAddr, TcpListener, TcpStream, UdpSocket},
     path::PathBuf,
     process::{Child, Command, Stdio},
     sync::{Mutex, MutexGuard, PoisonError},
@@ -186,6 +187,15 @@ impl Observer {
         text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
     }
 
+    /// Packets of the flows with this SSRC, by direction.
+    fn packets(&self, ssrc: u32) -> BTreeMap<String, u64> {
+        let answer = self.get("/api/v1/snapshot");
+        let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+        let Ok(snapshot) = serde_json::from_str::<Snapshot>(body) else { return BTreeMap::new() };
+        let flows = snapshot.voice.into_iter().filter(|flow| flow.ssrc == ssrc);
+        flows.filter_map(|flow| Some((flow.direction?, flow.packets))).collect()
+    }
+
     fn received(&self, service: &str) -> f64 {
         let labels = format!("{{network_io_direction=\"receive\",service_name=\"{service}\"}}");
         self.series(&format!("observer_tcp_io_bytes_total{labels}")).unwrap_or(0.0)
@@ -282,6 +292,49 @@ fn what_is_excluded_is_not_there_and_a_reload_changes_that() {
     until(PATIENCE, "five bytes", || (observer.received("first") - 5.0).abs() < f64::EPSILON);
     assert!((observer.received("second") - before).abs() < f64::EPSILON);
     fs::remove_file(file).unwrap();
+}
+
+#[test]
+fn a_voice_flow_that_is_excluded_is_passed_over_until_a_reload() {
+    let _turn = turn();
+    let ssrc = 0x7a26_0001_u32;
+    let (sender, receiver) = (udp(), udp());
+    let to = receiver.local_addr().unwrap();
+    let (sender_port, port) = (sender.local_addr().unwrap().port(), to.port());
+    let mut numbers = 0..u16::MAX;
+    let mut talk = |count: usize| {
+        for number in numbers.by_ref().take(count) {
+            let mut packet = [0xd5; 172];
+            packet[..2].copy_from_slice(&[0x80, 8]);
+            packet[2..4].copy_from_slice(&number.to_be_bytes());
+            packet[4..8].copy_from_slice(&(u32::from(number) * 160).to_be_bytes());
+            packet[8..12].copy_from_slice(&ssrc.to_be_bytes());
+            sender.send_to(&packet, to).unwrap();
+        }
+    };
+    let file = env::temp_dir().join(format!("observer-voice-{}.yaml", std::process::id()));
+    let rules = |port: u16| format!("targets:\n  exclude:\n    - port: {port}\n");
+    fs::write(&file, rules(port)).unwrap();
+    let observer = Observer::start(&["--config", file.to_str().unwrap()]);
+    let only = |direction: &str, packets: u64| BTreeMap::from([(direction.to_owned(), packets)]);
+    talk(10);
+    until(PATIENCE, "the sender's flow", || observer.packets(ssrc) == only("transmit", 10));
+    thread::sleep(Duration::from_millis(500));
+    talk(10);
+    until(PATIENCE, "ten more", || observer.packets(ssrc) == only("transmit", 20));
+
+    // The other end from here on: what it sent before was passed over.
+    fs::write(&file, rules(sender_port)).unwrap();
+    observer.signal(libc::SIGHUP);
+    until(PATIENCE, "an end to it", || observer.packets(ssrc).is_empty());
+    talk(10);
+    until(PATIENCE, "the receiver's flow", || observer.packets(ssrc) == only("receive", 10));
+    assert!(observer.get("/readyz").contains("200 OK"));
+    fs::remove_file(file).unwrap();
+}
+
+fn udp() -> UdpSocket {
+    UdpSocket::bind("127.0.0.1:0").unwrap()
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The maps. Their sizes are set at load time, from the configuration.
 
 use aya_ebpf::{
-    btf_maps::{HashMap, LruHashMap, PerCpuArray, RingBuf},
+    btf_maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf},
     macros::btf_map,
 };
 use observer_common::abi::{
@@ -38,6 +38,10 @@ pub(super) static CREATORS: LruHashMap<u64, Creator, 65536> = LruHashMap::new();
 /// Cookie of the listener whose packet a CPU looked at last.
 #[btf_map]
 pub(super) static LISTENER: PerCpuArray<u64, 1> = PerCpuArray::new();
+
+/// Whether there may be flows that nobody asks about.
+#[btf_map]
+pub(super) static EXCLUSIONS: Array<u32, 1> = Array::new();
 
 /// Connections that ended.
 #[btf_map]

@@ -2,6 +2,7 @@
 
 use aya::{
     Ebpf, EbpfLoader,
+    maps::{Array, HashMap},
     programs::{
         CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, ProgramInfo, SockOps,
         cgroup_skb::CgroupSkbLink, sock_ops::SockOpsLink,
@@ -9,6 +10,8 @@ use aya::{
 };
 
 use anyhow::{Context as _, Result};
+use observer_common::abi::{FlowEntry, FlowKey, map};
+use zerocopy::IntoBytes as _;
 
 use super::group::Group;
 
@@ -157,6 +160,29 @@ impl Programs {
             Ok(Runs { count: info.run_count(), ns: info.run_time().as_nanos() })
         };
         subject.programs().iter().map(runs).collect()
+    }
+
+    /// Has the observer's programs pass over all flows that they know.
+    pub(crate) fn exclude_flows(&mut self) -> Result<()> {
+        self.set_exclusions(1)?;
+        let flows = self.ours.map_mut(map::FLOWS).context("a map is missing")?;
+        let mut flows =
+            HashMap::<_, [u8; size_of::<FlowKey>()], [u8; size_of::<FlowEntry>()]>::try_from(
+                flows,
+            )?;
+        let keys = flows.keys().collect::<Result<Vec<_>, _>>()?;
+        let mut mark = [0; size_of::<FlowEntry>()];
+        mark.copy_from_slice(FlowEntry::excluded(0).as_bytes());
+        for key in keys {
+            flows.insert(key, mark, 0)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the observer's programs look for such flows: 1, or 0.
+    pub(crate) fn set_exclusions(&mut self, word: u32) -> Result<()> {
+        let map = self.ours.map_mut(map::EXCLUSIONS).context("a map is missing")?;
+        Ok(Array::<_, u32>::try_from(map)?.set(0, word, 0)?)
     }
 
     fn of(&mut self, subject: Subject) -> &mut Ebpf {

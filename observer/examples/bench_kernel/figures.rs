@@ -94,7 +94,7 @@ impl Verdict {
     pub(crate) fn of(traffic: Traffic, rounds: &Rounds) -> Vec<Self> {
         let (against, budget) = match traffic {
             Traffic::OneFlow | Traffic::ManyFlows => ("floor", 1.35),
-            Traffic::PingPong | Traffic::Bulk => ("clock", 1.8),
+            Traffic::Excluded | Traffic::PingPong | Traffic::Bulk => ("clock", 1.8),
             Traffic::Connections => return Vec::new(),
         };
         ["ingress", "egress"]

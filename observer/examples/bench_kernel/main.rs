@@ -10,9 +10,10 @@ use anyhow::{Context as _, Result, bail};
 use measure::{Bench, Traffic, figures::Report};
 
 /// What is measured, and its share of the time.
-const TIMED: [(Traffic, u32); 5] = [
+const TIMED: [(Traffic, u32); 6] = [
     (Traffic::OneFlow, 5),
     (Traffic::ManyFlows, 6),
+    (Traffic::Excluded, 2),
     (Traffic::PingPong, 4),
     (Traffic::Bulk, 2),
     (Traffic::Connections, 1),

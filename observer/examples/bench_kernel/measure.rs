@@ -50,6 +50,8 @@ pub(crate) enum Traffic {
     OneFlow,
     /// RTP packets of 20,000 flows in turn, on four sockets.
     ManyFlows,
+    /// RTP packets of one flow that nobody asks about.
+    Excluded,
     /// 64 bytes there and back on one TCP connection.
     PingPong,
     /// 64 KiB at a time on one TCP connection.
@@ -63,6 +65,7 @@ impl Traffic {
         match self {
             Self::OneFlow => "RTP, 1 flow",
             Self::ManyFlows => "RTP, 20,000 flows",
+            Self::Excluded => "RTP, excluded",
             Self::PingPong => "TCP, 64 bytes there and back",
             Self::Bulk => "TCP, 64 KiB at a time",
             Self::Connections => "TCP, open and close",
@@ -70,7 +73,7 @@ impl Traffic {
     }
 
     const fn is_rtp(self) -> bool {
-        matches!(self, Self::OneFlow | Self::ManyFlows)
+        matches!(self, Self::OneFlow | Self::ManyFlows | Self::Excluded)
     }
 
     /// Programs whose own time is measured.
@@ -78,7 +81,7 @@ impl Traffic {
         use Subject::{Clock, Direct, Empty, Floor, Load, Ours};
         match self {
             Self::OneFlow | Self::ManyFlows => &[Empty, Direct, Load, Clock, Floor, Ours],
-            Self::PingPong | Self::Bulk => &[Empty, Clock, Ours],
+            Self::Excluded | Self::PingPong | Self::Bulk => &[Empty, Clock, Ours],
             Self::Connections => &[Ours],
         }
     }
@@ -93,7 +96,7 @@ impl Traffic {
     /// slices pass without an interruption.
     const fn slice(self) -> u32 {
         match self {
-            Self::OneFlow => 2_000,
+            Self::OneFlow | Self::Excluded => 2_000,
             Self::ManyFlows => 4_000,
             Self::PingPong => 1_000,
             Self::Bulk => 300,
@@ -111,7 +114,7 @@ enum Source {
 impl Source {
     fn new(traffic: Traffic) -> Result<Self> {
         Ok(match traffic {
-            Traffic::OneFlow => Self::Rtp(Rtp::new(1, 1)?),
+            Traffic::OneFlow | Traffic::Excluded => Self::Rtp(Rtp::new(1, 1)?),
             Traffic::ManyFlows => Self::Rtp(Rtp::new(4, MANY)?),
             Traffic::PingPong => Self::Tcp(Tcp::new(64, 64)?),
             Traffic::Bulk => Self::Tcp(Tcp::new(64 << 10, 1)?),
@@ -170,10 +173,14 @@ impl Bench {
         slice: fn(&mut Self, Subject, &mut Source, u32, &mut Rounds) -> Result<()>,
     ) -> Result<Rounds> {
         let mut sources = Vec::new();
+        self.programs.set_exclusions(0)?;
         for &subject in subjects {
             let mut source = Source::new(traffic)?;
             let _attached = self.programs.attach(subject, &self.group)?;
             source.begin()?;
+            if traffic == Traffic::Excluded && subject == Subject::Ours {
+                self.programs.exclude_flows()?;
+            }
             sources.push((subject, source));
         }
         let mut rounds = Rounds::default();

@@ -16,7 +16,11 @@ use crate::{
     model::{Connection, Losses, MapFill, Owner, VoiceFlow},
     source::{
         cause::Causes,
-        ebpf::{adopt, load::Limits, read::Kernel},
+        ebpf::{
+            adopt,
+            load::Limits,
+            read::{FlowRow, Kernel},
+        },
         process,
     },
     track::{
@@ -53,6 +57,10 @@ pub(super) struct Host {
     metrics: Metrics,
     limits: Limits,
     interval: Duration,
+    /// How long a flow is passed over that nobody asks about.
+    excluded_for: Duration,
+    /// Whether other flows are asked about since the last reading.
+    reconsider: bool,
     readings: u64,
     /// The last reading of which nothing failed.
     last_whole_ns: Option<u64>,
@@ -101,6 +109,8 @@ impl Host {
             metrics,
             limits: config.options(false).limits,
             interval: config.interval,
+            excluded_for: config.flow_idle_timeout,
+            reconsider: false,
             readings: 0,
             last_whole_ns: None,
             taken_at: None,
@@ -122,7 +132,9 @@ impl Host {
         if config.targets != self.targets {
             self.who.select(config.targets.select()?);
             self.targets = config.targets.clone();
+            self.reconsider = true;
         }
+        self.excluded_for = config.flow_idle_timeout;
         self.interval = config.interval;
         self.voice.set_idle(config.flow_idle_timeout);
         self.connections.set_idle(config.connection_idle_timeout);
@@ -234,16 +246,41 @@ impl Host {
 
     fn read_voice(&mut self, kernel: &mut Kernel, reading: &mut Reading) -> io::Result<()> {
         let mut entries = 0;
-        let mut update = self.voice.begin(now_ns());
-        let outcome = kernel.read_flows(|creators, mut flow| {
+        let now_ns = now_ns();
+        // What was excluded shows itself again from time to time: its socket may be gone.
+        let reconsider = std::mem::take(&mut self.reconsider);
+        let excluded_for_ns = if reconsider { 0 } else { self.excluded_for.as_nanos() as u64 };
+        let mut excluded = Vec::new();
+        let mut done = Vec::new();
+        let mut update = self.voice.begin(now_ns);
+        let outcome = kernel.read_flows(|creators, row| {
             entries += 1;
-            flow.service = self.who.flow(&flow, creators);
-            update.take(flow);
+            match row {
+                FlowRow::Flow(mut flow) => {
+                    flow.service = self.who.flow(&flow, creators);
+                    if flow.service.is_none() && self.who.is_excluded(flow.key.socket) {
+                        update.forget(&flow.key);
+                        excluded.push(flow.key);
+                    } else {
+                        update.take(flow);
+                    }
+                }
+                FlowRow::Excluded { key, since_ns } => {
+                    if now_ns.saturating_sub(since_ns) >= excluded_for_ns {
+                        done.push(key);
+                    }
+                }
+            }
         });
         let read = update.finish();
         self.fill("flows", entries, self.limits.flows);
-        for flow in &read.ended {
-            if let Err(error) = kernel.remove_flow(&flow.key) {
+        done.extend(read.ended.iter().map(|flow| flow.key));
+        let excluded = excluded.iter().map(|key| kernel.exclude_flow(key, now_ns));
+        for error in excluded.filter_map(Result::err) {
+            self.fail("voice", &error);
+        }
+        for key in &done {
+            if let Err(error) = kernel.remove_flow(key) {
                 self.fail("voice", &error);
             }
         }

@@ -89,6 +89,11 @@ impl Who {
         self.services.decide(socket, &subject, claim)
     }
 
+    /// Whether nobody asks about a socket, and nothing more is to be learnt of it.
+    pub(super) fn is_excluded(&self, socket: SocketCookie) -> bool {
+        self.services.is_excluded(socket)
+    }
+
     pub(super) fn owner(&self, socket: SocketCookie) -> Option<Arc<Owner>> {
         self.services.owner(socket).cloned()
     }

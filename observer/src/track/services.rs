@@ -146,6 +146,13 @@ impl Services {
         service
     }
 
+    /// Whether nobody asks about a socket, and nothing more is to be learnt of it.
+    #[must_use]
+    pub fn is_excluded(&self, socket: SocketCookie) -> bool {
+        let known = self.sockets.get(&socket);
+        known.is_some_and(|known| known.service.is_none() && known.asked.is_none())
+    }
+
     /// Who has a socket.
     #[must_use]
     pub fn owner(&self, socket: SocketCookie) -> Option<&Arc<Owner>> {

@@ -169,6 +169,11 @@ impl VoiceUpdate<'_> {
         self.tracker.advance(flow, &mut self.reading);
     }
 
+    /// Leaves out one flow from here on.
+    pub fn forget(&mut self, key: &VoiceKey) {
+        self.tracker.flows.remove(key);
+    }
+
     /// There are no more.
     #[must_use]
     pub fn finish(mut self) -> VoiceReading {

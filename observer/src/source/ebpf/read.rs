@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use aya::maps::{MapData, PerCpuArray, RingBuf};
+use aya::maps::{Array, MapData, PerCpuArray, RingBuf};
 use aya_log::EbpfLogger;
 use observer_common::{
     abi::{
@@ -30,6 +30,20 @@ use crate::model::{
     VoiceFlow, VoiceKey, address_words, socket_address,
 };
 
+/// An entry of the table of flows.
+#[derive(Clone, Copy, Debug)]
+pub enum FlowRow {
+    /// A flow.
+    Flow(VoiceFlow),
+    /// A flow that nobody asks about: its packets are not counted.
+    Excluded {
+        /// It.
+        key: VoiceKey,
+        /// Since when, in ns of `CLOCK_MONOTONIC`.
+        since_ns: u64,
+    },
+}
+
 /// The programs at work, and what they have counted. They detach when this goes.
 pub struct Kernel {
     loaded: Loaded,
@@ -37,6 +51,8 @@ pub struct Kernel {
     sockets: Table<u64, Socket>,
     creators: Creators,
     probation: Probation,
+    exclusions: Array<MapData, u32>,
+    looks_for_excluded: bool,
     ledger: PerCpuArray<MapData, u64>,
     events: RingBuf<MapData>,
 }
@@ -57,12 +73,24 @@ impl Kernel {
         let creators = Table::new(take(map::CREATORS)?, false).ok_or(strange(map::CREATORS))?;
         let creators = Creators(creators);
         let ledger = PerCpuArray::try_from(take(map::LEDGER)?).map_err(|_| strange(map::LEDGER))?;
+        let exclusions =
+            Array::try_from(take(map::EXCLUSIONS)?).map_err(|_| strange(map::EXCLUSIONS))?;
         let events = RingBuf::try_from(take(map::EVENTS)?).map_err(|_| strange(map::EVENTS))?;
         let candidates =
             Table::new(take(map::CANDIDATES)?, false).ok_or(strange(map::CANDIDATES))?;
         let probation =
             Probation { candidates, room: options.limits.candidates.into(), evicted: 0 };
-        Ok(Self { loaded, flows, sockets, creators, probation, ledger, events })
+        Ok(Self {
+            loaded,
+            flows,
+            sockets,
+            creators,
+            probation,
+            exclusions,
+            looks_for_excluded: false,
+            ledger,
+            events,
+        })
     }
 
     /// What became of each probe.
@@ -117,26 +145,28 @@ impl Kernel {
         &self.creators
     }
 
-    /// Calls `each` with every voice flow, each of one moment.
+    /// Calls `each` with every entry of the table of flows, each of one moment.
     ///
     /// # Errors
-    /// What the kernel said; flows read till then were passed to `each`.
-    pub fn read_flows(&mut self, mut each: impl FnMut(&Creators, VoiceFlow)) -> io::Result<()> {
+    /// What the kernel said; entries read till then were passed to `each`.
+    pub fn read_flows(&mut self, mut each: impl FnMut(&Creators, FlowRow)) -> io::Result<()> {
         let mut moving = Vec::new();
+        let mut excluded = 0_u64;
         let creators = &self.creators;
         self.flows.read(|key, entry| {
+            excluded += u64::from(entry.excluded);
             if entry.is_whole() {
-                each(creators, voice_flow(&key, &entry));
+                each(creators, flow_row(&key, &entry));
             } else {
                 moving.push(key);
             }
         })?;
         for key in moving {
             if let Some(entry) = self.at_rest(&key)? {
-                each(&self.creators, voice_flow(&key, &entry));
+                each(&self.creators, flow_row(&key, &entry));
             }
         }
-        Ok(())
+        self.look_for_excluded(excluded > 0)
     }
 
     /// Every voice flow at once.
@@ -145,7 +175,10 @@ impl Kernel {
     /// What the kernel said.
     pub fn flows(&mut self) -> io::Result<Vec<VoiceFlow>> {
         let mut flows = Vec::new();
-        self.read_flows(|_, flow| flows.push(flow))?;
+        self.read_flows(|_, row| match row {
+            FlowRow::Flow(flow) => flows.push(flow),
+            FlowRow::Excluded { .. } => {}
+        })?;
         Ok(flows)
     }
 
@@ -161,6 +194,25 @@ impl Kernel {
             }
         }
         Ok(last)
+    }
+
+    /// Passes over a flow's packets from `now_ns` of `CLOCK_MONOTONIC` on, until it is
+    /// removed.
+    ///
+    /// # Errors
+    /// What the kernel said.
+    pub fn exclude_flow(&mut self, key: &VoiceKey, now_ns: u64) -> io::Result<()> {
+        self.look_for_excluded(true)?;
+        self.flows.replace(&flow_key(key), &FlowEntry::excluded(now_ns))
+    }
+
+    /// Whether the programs look for flows that nobody asks about.
+    fn look_for_excluded(&mut self, look: bool) -> io::Result<()> {
+        if self.looks_for_excluded != look {
+            self.exclusions.set(0, u32::from(look), 0).map_err(io::Error::other)?;
+            self.looks_for_excluded = look;
+        }
+        Ok(())
     }
 
     /// Forgets a flow that has ended.
@@ -287,7 +339,7 @@ impl Probation {
     }
 }
 
-fn voice_flow(key: &FlowKey, entry: &FlowEntry) -> VoiceFlow {
+fn flow_row(key: &FlowKey, entry: &FlowEntry) -> FlowRow {
     let direction = if key.direction == RECEIVE { Direction::Receive } else { Direction::Transmit };
     let local = socket_address(entry.local, entry.local_port);
     let key = VoiceKey {
@@ -296,7 +348,10 @@ fn voice_flow(key: &FlowKey, entry: &FlowEntry) -> VoiceFlow {
         ssrc: key.ssrc,
         direction,
     };
-    VoiceFlow::new(key, local, entry.stream())
+    match entry.excluded_since_ns() {
+        Some(since_ns) => FlowRow::Excluded { key, since_ns },
+        None => FlowRow::Flow(VoiceFlow::new(key, local, entry.stream())),
+    }
 }
 
 fn flow_key(key: &VoiceKey) -> FlowKey {

@@ -21,6 +21,9 @@ const LOCK: u64 = 4;
 /// `BPF_NOEXIST`: only where there is no such entry.
 const NO_EXIST: u64 = 1;
 
+/// `BPF_EXIST`: only where there is such an entry.
+const EXIST: u64 = 2;
+
 /// Entries asked for at once. A bucket that holds more cannot be copied (ENOSPC);
 /// the kernel keeps buckets short by having as many as entries.
 const BATCH: usize = 2_048;
@@ -168,14 +171,7 @@ where
     /// # Errors
     /// What the kernel said.
     pub fn insert_absent(&self, key: &K, value: &V) -> io::Result<Inserted> {
-        let mut attributes = ElementAttributes {
-            map_fd: self.map.fd().as_fd().as_raw_fd() as u32,
-            key: key.as_bytes().as_ptr() as u64,
-            value: value.as_bytes().as_ptr() as u64,
-            flags: NO_EXIST,
-            ..ElementAttributes::default()
-        };
-        match bpf(MAP_UPDATE_ELEM, &mut attributes) {
+        match self.update(key, value, NO_EXIST) {
             Ok(()) => Ok(Inserted::Yes),
             Err(error) => match error.raw_os_error() {
                 Some(libc::EEXIST) => Ok(Inserted::Known),
@@ -183,6 +179,28 @@ where
                 _ => Err(error),
             },
         }
+    }
+
+    /// Puts another value in the place of an entry's; one that is gone already is no error.
+    ///
+    /// # Errors
+    /// What the kernel said.
+    pub fn replace(&mut self, key: &K, value: &V) -> io::Result<()> {
+        match self.update(key, value, EXIST) {
+            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(()),
+            outcome => outcome,
+        }
+    }
+
+    fn update(&self, key: &K, value: &V, flags: u64) -> io::Result<()> {
+        let mut attributes = ElementAttributes {
+            map_fd: self.map.fd().as_fd().as_raw_fd() as u32,
+            key: key.as_bytes().as_ptr() as u64,
+            value: value.as_bytes().as_ptr() as u64,
+            flags,
+            ..ElementAttributes::default()
+        };
+        bpf(MAP_UPDATE_ELEM, &mut attributes)
     }
 
     /// Removes an entry; one that is gone already is no error.

@@ -4,12 +4,14 @@ use std::{env, ffi::OsString, path::PathBuf};
 
 use clap::{
     ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum,
-    builder::Resettable, parser::ValueSource,
+    builder::Resettable,
+    error::{ContextKind, ContextValue},
+    parser::ValueSource,
 };
 use clap_complete::Shell;
 
 use super::config::{Given, Inputs, Settings, Source};
-use crate::export::otlp::Environment;
+use crate::export::otlp::{self, Environment};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -158,9 +160,18 @@ fn parse_from(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap
         let value = arg.get_env().and_then(env::var_os);
         if value.is_some_and(|value| value.is_empty()) { arg.env(Resettable::Reset) } else { arg }
     });
-    let matches = command.try_get_matches_from_mut(arguments)?;
+    let matches = command.try_get_matches_from_mut(arguments).map_err(without_secrets)?;
     let cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
     Ok(Cli { given: given(&command, &matches), ..cli })
+}
+
+/// The error, with its value as it may be printed.
+fn without_secrets(mut error: clap::Error) -> clap::Error {
+    if let Some(ContextValue::String(value)) = error.get(ContextKind::InvalidValue) {
+        let value = otlp::without_secrets(value).into_owned();
+        error.insert(ContextKind::InvalidValue, ContextValue::String(value));
+    }
+    error
 }
 
 impl Cli {
@@ -197,6 +208,18 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_password_is_not_repeated() {
+        for line in [
+            "observer run --otlp-endpoint http://me:secret@a",
+            "observer run --otlp-endpoint=http://a/?token=secret",
+            "observer run --listen http://me:secret@a",
+        ] {
+            let error = parse_from(line.split(' ').map(OsString::from)).unwrap_err().to_string();
+            assert!(error.contains("***") && !error.contains("secret"), "{error}");
+        }
     }
 
     #[test]

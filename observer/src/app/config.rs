@@ -22,7 +22,9 @@ use serde_json::Value;
 use serde_saphyr::{Error, MessageFormatter as _, Spanned, UserMessageFormatter};
 
 use crate::{
-    export::otlp::{Endpoint, EndpointError, Environment, EnvironmentError, Protocol},
+    export::otlp::{
+        Endpoint, EndpointError, Environment, EnvironmentError, Protocol, without_secrets,
+    },
     source::ebpf::load::{Limits, Options},
     track::targets::{RuleError, Targets},
 };
@@ -403,7 +405,7 @@ fn explain(path: &Path, text: &str, error: &Error) -> ConfigError {
                 other => UserMessageFormatter.format_message(other),
             };
             let index = usize::try_from(line).unwrap_or(1).saturating_sub(1);
-            let quoted = text.lines().nth(index).unwrap_or_default().trim();
+            let quoted = without_secrets(text.lines().nth(index).unwrap_or_default().trim());
             ConfigError::Value { path, line, message: format!("`{quoted}`: {what}") }
         }
     }

@@ -18,7 +18,7 @@ mod client;
 mod exporter;
 
 pub use client::{Client, Refusal, Retry};
-pub use endpoint::{Endpoint, EndpointError, Protocol, ProtocolError};
+pub use endpoint::{Endpoint, EndpointError, Protocol, ProtocolError, without_secrets};
 pub use environment::{Environment, EnvironmentError, Variable};
 pub use exporter::{Exporter, Figures, LOSSES};
 pub use request::request;

@@ -46,6 +46,13 @@ fn a_wrong_value_is_named_with_its_line() {
 }
 
 #[test]
+fn a_password_is_not_repeated() {
+    let said = message("log: info\notlp_endpoint: http://me:secret@collector:4317\n");
+    assert!(said.contains("line 2") && said.contains("OTEL_EXPORTER_OTLP_HEADERS"), "{said}");
+    assert!(!said.contains("secret"), "{said}");
+}
+
+#[test]
 fn messages_are_for_those_who_write_the_file() {
     for text in [
         "interval: 1s\ninterval: 2s\n",

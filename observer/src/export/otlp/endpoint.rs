@@ -1,6 +1,6 @@
 //! Where a collector listens, and what it is spoken to.
 
-use std::{fmt, str::FromStr};
+use std::{borrow::Cow, fmt, str::FromStr};
 
 use hyper::Uri;
 use serde::{Deserialize, Serialize};
@@ -40,6 +40,22 @@ pub enum EndpointError {
     /// The service is all that there is in gRPC.
     #[error("has a path, and gRPC knows none: leave it out, or set `otlp_protocol: http/protobuf`")]
     PathOfGrpc,
+}
+
+/// A text that may be printed: what may be secret in a URL, a user, a password or a query,
+/// is left out.
+#[must_use]
+pub fn without_secrets(text: &str) -> Cow<'_, str> {
+    let Some((scheme, rest)) = text.split_once("://") else { return text.into() };
+    let (user, rest) = match rest.rsplit_once('@') {
+        Some((_, rest)) => ("***@", rest),
+        None => ("", rest),
+    };
+    match (user, rest.split_once('?')) {
+        ("", None) => text.into(),
+        (user, None) => format!("{scheme}://{user}{rest}").into(),
+        (user, Some((path, _))) => format!("{scheme}://{user}{path}?***").into(),
+    }
 }
 
 /// A protocol that is not spoken.
@@ -188,6 +204,19 @@ mod tests {
             assert_eq!(text.parse::<Endpoint>(), Err(error), "{text}");
         }
         assert_eq!("http/json".parse::<Protocol>(), Err(ProtocolError));
+    }
+
+    #[test]
+    fn what_may_be_secret_is_not_printed() {
+        for (text, printed) in [
+            ("otlp_endpoint: http://me:pa/ss@a:1/x", "otlp_endpoint: http://***@a:1/x"),
+            ("http://a/?token=1", "http://a/?***"),
+            ("http://a@b@c?d?e", "http://***@c?***"),
+            ("http://a:4317", "http://a:4317"),
+            ("me@a", "me@a"),
+        ] {
+            assert_eq!(without_secrets(text), printed);
+        }
     }
 
     #[test]

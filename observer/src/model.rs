@@ -9,13 +9,13 @@ mod loss;
 mod owner;
 mod place;
 
-pub use address::{address_words, socket_address};
+pub use address::{Endpoint, address_words};
 pub use cause::{HostCauses, ListenDrops, Softnet, Throttling, UdpErrors};
-pub use connection::{CloseReason, Connection, Role, Totals};
+pub use connection::{CloseReason, Connection, ConnectionKey, Role, Totals};
 pub use cost::{MapFill, ProbeCost, ProcessUsage};
 pub use flow::{Direction, VoiceFlow, VoiceKey, VoiceKind, codec, media};
 pub use loss::Losses;
-pub use owner::{Creator, Owner, ServiceId};
+pub use owner::{Creator, Labels, Owner, ServiceId};
 pub use place::{Container, Place, Runtime};
 
 /// The kernel's number of a socket (`SO_COOKIE`): the same for its whole life and in

@@ -66,7 +66,7 @@ impl Pair {
 
 fn get(kernel: &mut Kernel, (local, remote): (SocketAddr, SocketAddr)) -> Option<Connection> {
     let all = kernel.connections().expect("the map can be read");
-    all.into_iter().find(|one| one.local == Some(local) && one.remote == Some(remote))
+    all.into_iter().find(|one| one.local == Some(local.into()) && one.remote == Some(remote.into()))
 }
 
 #[test]

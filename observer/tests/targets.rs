@@ -134,8 +134,22 @@ struct Observer {
 
 impl Observer {
     fn start(arguments: &[&str]) -> Self {
+        Self::by(Command::new(env!("CARGO_BIN_EXE_observer")), arguments)
+    }
+
+    /// One that sees a file in `/run` that nobody else does.
+    fn with_file_in_run(path: &str, text: &str, arguments: &[&str]) -> Self {
+        const SCRIPT: &str = "mount -t tmpfs none /run && mkdir -p \"/run/${1%/*}\" && \
+                              printf %s \"$2\" > \"/run/$1\" && shift 2 && exec \"$@\"";
+        let mut command = Command::new("unshare");
+        let observer = env!("CARGO_BIN_EXE_observer");
+        command.args(["--mount", "sh", "-c", SCRIPT, "sh", path, text, observer]);
+        Self::by(command, arguments)
+    }
+
+    fn by(mut command: Command, arguments: &[&str]) -> Self {
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_observer"))
+        let child = command
             .env_remove("OBSERVER_CONFIG")
             .env("OBSERVER_INTERVAL", "200ms")
             .args(["run", "--listen", &address.to_string()])
@@ -292,6 +306,22 @@ fn what_is_excluded_is_not_there_and_a_reload_changes_that() {
     until(PATIENCE, "five bytes", || (observer.received("first") - 5.0).abs() < f64::EPSILON);
     assert!((observer.received("second") - before).abs() < f64::EPSILON);
     fs::remove_file(file).unwrap();
+}
+
+#[test]
+fn a_container_is_chosen_by_a_label() {
+    let _turn = turn();
+    let container = Cgroup::new(&format!("crio-{ID}.scope"));
+    let inside = Server::start(&[], Some(&container));
+    let outside = Server::start(&[], None);
+    let file = format!("containers/storage/overlay-containers/{ID}/userdata/config.json");
+    let text = r#"{"annotations": {"io.kubernetes.cri-o.Labels": "{\"app\": \"sfu\"}"}}"#;
+    let rules = "{include: [{labels: {app: 's*'}, role: server, service: of-label}]}";
+    let observer = Observer::with_file_in_run(&file, text, &["--targets", rules]);
+    let streams = (inside.connect(), outside.connect());
+    assert_eq!(observer.end(inside.address).service.as_deref(), Some("of-label"));
+    assert!(observer.ends(outside.address).is_empty());
+    drop((observer, streams, inside, outside));
 }
 
 #[test]

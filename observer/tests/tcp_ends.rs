@@ -86,7 +86,7 @@ fn a_port_without_a_listener_refuses() {
         let to = SocketAddr::from((to, PORT));
         let error = ends.near.enter(|| TcpStream::connect(to)).expect_err("nobody listens");
         assert_eq!(error.kind(), ErrorKind::ConnectionRefused, "{name}: what the program is told");
-        let [one] = closed(&mut kernel, |one| one.remote == Some(to));
+        let [one] = closed(&mut kernel, |one| one.remote == Some(to.into()));
         println!("{name}: {:?}", one.close_reason);
         assert_eq!(one.close_reason, Some(CloseReason::Refused), "{name}: {one:?}");
         assert_eq!((one.role, one.established_ns), (Role::Client, None), "{name}: {one:?}");
@@ -113,9 +113,8 @@ fn a_handshake_that_nobody_answers_ends_in_a_connect_timeout() {
     let error = ends.near.enter(|| TcpStream::connect(to)).expect_err("nobody answers");
     let took = begun.elapsed();
     assert_eq!(error.kind(), ErrorKind::TimedOut, "{name}: what the program is told");
-    let [one] = closed(&mut kernel, |one| one.remote == Some(to));
-    let lasted = one.closed_ns.zip(one.opened_ns).map(|(end, begin)| end - begin);
-    let lasted = Duration::from_nanos(lasted.expect("both were seen"));
+    let [one] = closed(&mut kernel, |one| one.remote == Some(to.into()));
+    let lasted = one.duration().expect("both ends were seen");
     println!(
         "{name}: {:?} after {lasted:?} (connect took {took:?}), {} dropped",
         one.close_reason,
@@ -204,7 +203,7 @@ fn a_socket_that_connects_again_is_counted_anew() {
         take(update.finish());
         connect(&socket, None).expect("it was connected");
     }
-    let [last] = closed(&mut kernel, |one| one.remote == Some(to));
+    let [last] = closed(&mut kernel, |one| one.remote == Some(to.into()));
     let mut reading = ConnectionReading::default();
     tracker.close(last, &mut reading);
     take(reading);

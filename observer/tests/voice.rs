@@ -31,7 +31,7 @@ use std::{
 };
 
 use observer::{
-    model::{Direction, Losses, VoiceFlow},
+    model::{Direction, Endpoint, Losses, VoiceFlow},
     source::ebpf::read::Kernel,
 };
 use peers::{
@@ -120,7 +120,7 @@ impl Seen {
 
     /// The only flow of a direction and a stream to `to`.
     fn only(&self, direction: Direction, to: (IpAddr, u16), ssrc: u32) -> VoiceFlow {
-        let to = SocketAddr::from(to);
+        let to = Endpoint::from(SocketAddr::from(to));
         let is_it = |flow: &&VoiceFlow| {
             let key = &flow.key;
             let is_stream = (key.direction, key.ssrc) == (direction, ssrc);

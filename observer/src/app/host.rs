@@ -309,8 +309,8 @@ impl Host {
         });
         let read = update.finish();
         self.fill("sockets", entries, self.limits.sockets);
-        for socket in &read.done {
-            if let Err(error) = kernel.remove_connection(*socket) {
+        for key in &read.done {
+            if let Err(error) = kernel.remove_connection(key) {
                 self.fail("tcp", &error);
             }
         }

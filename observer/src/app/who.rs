@@ -27,10 +27,9 @@ impl Who {
         // The programs have found it too: without one nothing is observed.
         let root = CgroupRoot::find(config.cgroup_root.as_deref()).ok();
         let most = config.max_connections.saturating_add(config.max_flows);
-        Self {
-            owners: Owners::start(root, most as usize),
-            services: Services::new(selection, config.max_services),
-        }
+        let mut owners = Owners::start(root, most as usize);
+        owners.read_labels(selection.asks_for_labels());
+        Self { owners, services: Services::new(selection, config.max_services) }
     }
 
     /// A reading begins. Says how many sockets there were that had no owner.
@@ -42,6 +41,7 @@ impl Who {
 
     /// Watches something else from here on.
     pub(super) fn select(&mut self, selection: Selection) {
+        self.owners.read_labels(selection.asks_for_labels());
         self.services.select(selection);
     }
 

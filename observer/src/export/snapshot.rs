@@ -2,15 +2,12 @@
 //!
 //! Durations are in ms, addresses `ip:port`; what is not known is `null`, never 0.
 
-use std::{
-    net::SocketAddr,
-    time::{Duration, SystemTime},
-};
+use std::time::{Duration, SystemTime};
 
 use observer_common::rtp;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Connection, Losses, Owner, Role, Runtime, VoiceFlow};
+use crate::model::{Connection, Endpoint, Losses, Owner, Role, Runtime, VoiceFlow};
 
 /// The whole of it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -210,7 +207,7 @@ impl Voice {
 
 impl From<&Connection> for Tcp {
     fn from(connection: &Connection) -> Self {
-        let text = |end: Option<SocketAddr>| end.map(|end| end.to_string());
+        let text = |end: Option<Endpoint>| end.map(|end| end.to_string());
         let local_is_server = match connection.role {
             Role::Server => true,
             Role::Client => false,

@@ -1,10 +1,10 @@
 //! A TCP connection.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{num::NonZeroU64, time::Duration};
 
 pub use observer_common::abi::socket::CloseReason;
 
-use super::{ServiceId, SocketCookie};
+use super::{Endpoint, ServiceId, SocketCookie};
 
 /// Who began it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -40,6 +40,11 @@ pub struct Totals {
     pub bytes_acked: u64,
 }
 
+/// What makes a connection one. A socket keeps its cookie through `connect(AF_UNSPEC)` and
+/// through an attempt that failed, so it may be several connections, which differ in when
+/// they began.
+pub type ConnectionKey = (SocketCookie, Option<NonZeroU64>);
+
 /// A connection, as it stood at one moment. Times are ns of `CLOCK_MONOTONIC`; the
 /// counts of an adopted one begin at its adoption.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,19 +56,19 @@ pub struct Connection {
     /// Whom it is counted for; `None` when it is not watched.
     pub service: Option<ServiceId>,
     /// The near end; `None` while only its request is known.
-    pub local: Option<SocketAddr>,
+    pub local: Option<Endpoint>,
     /// The far end.
-    pub remote: Option<SocketAddr>,
+    pub remote: Option<Endpoint>,
     /// Who began it.
     pub role: Role,
     /// Whether the observer came later than its beginning.
     pub adopted: bool,
     /// When the handshake began.
-    pub opened_ns: Option<u64>,
+    pub opened_ns: Option<NonZeroU64>,
     /// When it was established.
-    pub established_ns: Option<u64>,
+    pub established_ns: Option<NonZeroU64>,
     /// When it was closed.
-    pub closed_ns: Option<u64>,
+    pub closed_ns: Option<NonZeroU64>,
     /// How it was closed.
     pub close_reason: Option<CloseReason>,
     /// Smoothed round trip (RFC 6298), once there is one.
@@ -82,6 +87,12 @@ pub struct Connection {
 }
 
 impl Connection {
+    /// Its key.
+    #[must_use]
+    pub const fn key(&self) -> ConnectionKey {
+        (self.socket, self.opened_ns)
+    }
+
     /// What the kernel has counted in its whole life.
     #[must_use]
     pub const fn totals(&self) -> Totals {
@@ -95,15 +106,19 @@ impl Connection {
     /// From the call of connect, or the SYN that came in, to established.
     #[must_use]
     pub fn handshake(&self) -> Option<Duration> {
-        let opened = self.opened_ns?;
-        Some(Duration::from_nanos(self.established_ns?.saturating_sub(opened)))
+        Some(between(self.opened_ns?, self.established_ns?))
     }
 
     /// From established to closed.
     #[must_use]
     pub fn lifetime(&self) -> Option<Duration> {
-        let established = self.established_ns?;
-        Some(Duration::from_nanos(self.closed_ns?.saturating_sub(established)))
+        Some(between(self.established_ns?, self.closed_ns?))
+    }
+
+    /// From the beginning to its end, whatever became of it.
+    #[must_use]
+    pub fn duration(&self) -> Option<Duration> {
+        Some(between(self.opened_ns?, self.closed_ns?))
     }
 
     /// Whether it carries data: established, and not closed.
@@ -111,4 +126,8 @@ impl Connection {
     pub const fn is_open(&self) -> bool {
         self.closed_ns.is_none() && (self.established_ns.is_some() || self.adopted)
     }
+}
+
+const fn between(first: NonZeroU64, then: NonZeroU64) -> Duration {
+    Duration::from_nanos(then.get().saturating_sub(first.get()))
 }

@@ -1,10 +1,8 @@
 //! A voice flow.
 
-use std::net::SocketAddr;
-
 use observer_common::rtp::{self, flow::Flow};
 
-use super::{ServiceId, SocketCookie};
+use super::{Endpoint, ServiceId, SocketCookie};
 
 /// Which way a flow goes, as the observed process sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -32,7 +30,7 @@ pub struct VoiceKey {
     /// Its socket.
     pub socket: SocketCookie,
     /// The far end.
-    pub peer: SocketAddr,
+    pub peer: Endpoint,
     /// Synchronisation source.
     pub ssrc: u32,
     /// Which way it goes.
@@ -56,7 +54,7 @@ pub struct VoiceFlow {
     /// Whom it is counted for; `None` when it is not watched.
     pub service: Option<ServiceId>,
     /// The near end.
-    pub local: SocketAddr,
+    pub local: Endpoint,
     /// The payload type that says what it carries: see [`VoiceFlow::keep_medium`].
     pub main_payload_type: u8,
     /// Its figures; times in ns of `CLOCK_MONOTONIC`.
@@ -67,7 +65,7 @@ impl VoiceFlow {
     /// A flow of which no more is known than its last packet: counted, and for nobody in
     /// particular.
     #[must_use]
-    pub const fn new(key: VoiceKey, local: SocketAddr, stream: Flow) -> Self {
+    pub const fn new(key: VoiceKey, local: Endpoint, stream: Flow) -> Self {
         let service = Some(ServiceId::UNKNOWN);
         Self { key, service, local, main_payload_type: stream.payload_type, stream }
     }
@@ -90,7 +88,7 @@ impl VoiceFlow {
 
     /// Where the packets come from.
     #[must_use]
-    pub const fn source(&self) -> SocketAddr {
+    pub const fn source(&self) -> Endpoint {
         match self.key.direction {
             Direction::Receive => self.key.peer,
             Direction::Transmit => self.local,
@@ -99,7 +97,7 @@ impl VoiceFlow {
 
     /// Where the packets go.
     #[must_use]
-    pub const fn destination(&self) -> SocketAddr {
+    pub const fn destination(&self) -> Endpoint {
         match self.key.direction {
             Direction::Receive => self.local,
             Direction::Transmit => self.key.peer,

@@ -1,6 +1,6 @@
 //! Who has a socket, and whom its figures are counted for.
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use super::Place;
 
@@ -17,6 +17,9 @@ pub struct Creator {
     pub comm: String,
 }
 
+/// Labels of a container and of its Kubernetes pod, by name.
+pub type Labels = BTreeMap<String, String>;
+
 /// A process that has sockets. What could not be learned, because the process was gone
 /// or would not show it, is `None`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,6 +32,8 @@ pub struct Owner {
     pub executable: Option<PathBuf>,
     /// Its cgroup, and what that tells.
     pub place: Place,
+    /// Labels of its container, where somebody asks for labels and the runtime shows them.
+    pub labels: Arc<Labels>,
     /// Inode of its network namespace.
     pub network_namespace: Option<u64>,
     /// The name that its environment gives its service.

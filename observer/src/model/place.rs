@@ -38,6 +38,14 @@ pub struct Container {
     pub id: String,
 }
 
+impl Container {
+    /// `None` when `id` is none.
+    #[must_use]
+    pub fn new(runtime: Runtime, id: &str) -> Option<Self> {
+        is_container_id(id).then(|| Self { runtime, id: id.to_owned() })
+    }
+}
+
 /// What a path tells.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Place {
@@ -127,7 +135,7 @@ fn container(folder: &str, name: &str) -> Option<Container> {
         };
         (runtime, name)
     });
-    is_container_id(id).then(|| Container { runtime, id: id.to_owned() })
+    Container::new(runtime, id)
 }
 
 fn is_container_id(text: &str) -> bool {

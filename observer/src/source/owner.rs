@@ -6,6 +6,8 @@ pub mod cgroups;
 
 pub mod holders;
 
+pub mod labels;
+
 use std::{
     collections::HashMap,
     sync::Arc,
@@ -13,10 +15,11 @@ use std::{
 };
 
 use crate::{
-    model::{Creator, Owner, Place, SocketCookie},
+    model::{Creator, Labels, Owner, Place, SocketCookie},
     source::ebpf::cgroup::CgroupRoot,
 };
 use holders::{Found, Search};
+use labels::LabelReader;
 
 /// How long a process is remembered that no socket asks for.
 const MEMORY: Duration = Duration::from_secs(60);
@@ -42,6 +45,8 @@ pub struct Owners {
     searched_ns: u64,
     searches: u32,
     processes: HashMap<u32, Known>,
+    /// `None` when nobody asks for labels.
+    labels: Option<LabelReader>,
     readings: u64,
 }
 
@@ -78,6 +83,7 @@ impl Owners {
             searched_ns: 0,
             searches: 0,
             processes: HashMap::new(),
+            labels: None,
             readings: 0,
         };
         owners.searched_ns = boot_ns();
@@ -102,6 +108,17 @@ impl Owners {
             }
         }
         self.processes.retain(|_, known| known.seen.elapsed() < MEMORY);
+        if let Some(labels) = &mut self.labels {
+            labels.forget_unused();
+        }
+    }
+
+    /// Says from here on what labels the containers of processes have, if that is `wanted`.
+    pub fn read_labels(&mut self, wanted: bool) {
+        if self.labels.is_some() != wanted {
+            self.labels = wanted.then(LabelReader::default);
+            self.processes.clear();
+        }
     }
 
     fn take(&mut self, found: Found) {
@@ -157,10 +174,12 @@ impl Owners {
         let process = self.pids_agree.then(|| self.process(creator.pid, at_ns)).flatten();
         process.unwrap_or_else(|| {
             let path = self.root.as_ref().and_then(|root| cgroups::path(root, creator.cgroup));
+            let place = path.map(|path| Place::of(&path)).unwrap_or_default();
             Arc::new(Owner {
                 pid: creator.pid,
                 comm: creator.comm.clone(),
-                place: path.map(|path| Place::of(&path)).unwrap_or_default(),
+                labels: self.labels_of(&place),
+                place,
                 ..Owner::default()
             })
         })
@@ -182,11 +201,12 @@ impl Owners {
         }
         self.processes.remove(&pid);
         let started_ns = process::started_ns(pid)?;
-        let owner = process::read(pid)?;
+        let mut owner = process::read(pid)?;
         // Else it ended in between, and another has its number.
         if process::started_ns(pid)? != started_ns || started_ns > at_ns + SLACK_NS {
             return None;
         }
+        owner.labels = self.labels_of(&owner.place);
         let owner = Arc::new(owner);
         let known = Known {
             owner: Arc::clone(&owner),
@@ -197,6 +217,13 @@ impl Owners {
         };
         self.processes.insert(pid, known);
         Some(owner)
+    }
+
+    fn labels_of(&mut self, place: &Place) -> Arc<Labels> {
+        match (&mut self.labels, &place.container) {
+            (Some(reader), Some(container)) => reader.of(container),
+            _ => Arc::default(),
+        }
     }
 }
 

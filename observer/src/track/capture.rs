@@ -9,7 +9,7 @@ use observer_common::{
     rtp::{HEADER, Header, flow::Flow, probation},
 };
 
-use crate::model::{Direction, Losses, SocketCookie, VoiceFlow, VoiceKey, socket_address};
+use crate::model::{Direction, Endpoint, Losses, SocketCookie, VoiceFlow, VoiceKey};
 
 /// A flow of a capture: no socket is known, but both ends are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -161,7 +161,7 @@ impl CaptureFlows {
 
 impl Key {
     fn flow(&self, stream: Flow) -> VoiceFlow {
-        let end = |(words, port)| socket_address(words, port);
+        let end = |(words, port)| Endpoint::new(words, port);
         let voice = VoiceKey {
             socket: SocketCookie(0),
             peer: end(self.source),

@@ -7,7 +7,7 @@ use std::{
 
 use iddqd::{IdHashItem, IdHashMap, id_hash_map::Entry, id_upcast};
 
-use crate::model::{CloseReason, Connection, Role, ServiceId, SocketCookie, Totals};
+use crate::model::{CloseReason, Connection, ConnectionKey, Role, ServiceId, SocketCookie, Totals};
 
 /// Dropped connections whose totals are kept; the oldest gives way.
 const DROPPED: usize = 16_384;
@@ -20,15 +20,11 @@ pub struct ConnectionTracker {
     standing: IdHashMap<Tracked>,
     /// Closed, and in the table at the last reading: about to come through the ring, or
     /// without room there.
-    waiting: HashSet<Identity>,
+    waiting: HashSet<ConnectionKey>,
     /// Reported from the table at the last reading.
-    reported: HashSet<Identity>,
+    reported: HashSet<ConnectionKey>,
     dropped: Dropped,
 }
-
-/// A socket keeps its cookie through `connect(AF_UNSPEC)` and through an attempt that
-/// failed, so it may be several connections, which differ in when they began.
-type Identity = (SocketCookie, Option<u64>);
 
 #[derive(Debug)]
 struct Tracked {
@@ -41,10 +37,10 @@ struct Tracked {
 }
 
 impl IdHashItem for Tracked {
-    type Key<'a> = Identity;
+    type Key<'a> = ConnectionKey;
 
-    fn key(&self) -> Identity {
-        identity(&self.latest)
+    fn key(&self) -> ConnectionKey {
+        self.latest.key()
     }
 
     id_upcast!();
@@ -99,9 +95,9 @@ pub struct ConnectionReading {
     pub open: BTreeMap<(ServiceId, Role), i64>,
     /// Connections that left the table without a word of their end.
     pub unseen_ends: u64,
-    /// Sockets that the kernel's table need not keep. They are closed, or adopted and
+    /// Connections that the kernel's table need not keep. They are closed, or adopted and
     /// silent for the idle time: those end unseen, and the next packet adopts them again.
-    pub done: Vec<SocketCookie>,
+    pub done: Vec<ConnectionKey>,
 }
 
 impl ConnectionReading {
@@ -175,8 +171,8 @@ impl ConnectionTracker {
     /// Takes in a connection whose end came through the ring. What is in the ring when
     /// the table is read belongs before that reading.
     pub fn close(&mut self, closed: Connection, reading: &mut ConnectionReading) {
-        self.waiting.remove(&identity(&closed));
-        if !self.reported.remove(&identity(&closed)) {
+        self.waiting.remove(&closed.key());
+        if !self.reported.remove(&closed.key()) {
             self.end(closed, reading);
         }
     }
@@ -192,15 +188,15 @@ impl ConnectionTracker {
     /// The kernel marks an entry closed before its figures are final and it is in the
     /// ring, and removes it after that: most of those seen come through the ring.
     fn wait(&mut self, connection: &Connection) {
-        self.waiting.insert(identity(connection));
-        if let Some(mut tracked) = self.standing.get_mut(&identity(connection)) {
+        self.waiting.insert(connection.key());
+        if let Some(mut tracked) = self.standing.get_mut(&connection.key()) {
             tracked.seen = self.readings;
         }
     }
 
     fn advance(&mut self, latest: Connection, now_ns: u64, reading: &mut ConnectionReading) {
         let seen = self.readings;
-        match self.standing.entry(identity(&latest)) {
+        match self.standing.entry(latest.key()) {
             Entry::Occupied(mut place) => {
                 let mut tracked = place.get_mut();
                 tracked.seen = seen;
@@ -219,7 +215,7 @@ impl ConnectionTracker {
     }
 
     fn end(&mut self, closed: Connection, reading: &mut ConnectionReading) {
-        let known = self.standing.remove(&identity(&closed));
+        let known = self.standing.remove(&closed.key());
         reading.account(&closed, known.as_ref(), &mut self.dropped);
         if let Some(interval) = reading.of(&closed) {
             interval.closed.push(closed);
@@ -239,7 +235,7 @@ impl ConnectionTracker {
             } else {
                 let idles = latest.adopted && now_ns.saturating_sub(*changed_ns) >= idle_ns;
                 if idles {
-                    reading.done.push(latest.socket);
+                    reading.done.push(latest.key());
                     self.dropped.keep(latest.socket, latest.totals());
                 }
                 !idles
@@ -260,7 +256,7 @@ impl ConnectionTracker {
 pub struct ConnectionUpdate<'a> {
     tracker: &'a mut ConnectionTracker,
     now_ns: u64,
-    waited: HashSet<Identity>,
+    waited: HashSet<ConnectionKey>,
     reading: ConnectionReading,
 }
 
@@ -270,10 +266,10 @@ impl ConnectionUpdate<'_> {
         let tracker = &mut *self.tracker;
         if connection.closed_ns.is_none() {
             tracker.advance(connection, self.now_ns, &mut self.reading);
-        } else if self.waited.contains(&identity(&connection)) {
+        } else if self.waited.contains(&connection.key()) {
             // A whole interval: it found no room in the ring.
-            self.reading.done.push(connection.socket);
-            tracker.reported.insert(identity(&connection));
+            self.reading.done.push(connection.key());
+            tracker.reported.insert(connection.key());
             tracker.end(connection, &mut self.reading);
         } else {
             tracker.wait(&connection);
@@ -286,10 +282,6 @@ impl ConnectionUpdate<'_> {
         self.tracker.drop_gone(self.now_ns, &mut self.reading);
         self.reading
     }
-}
-
-const fn identity(connection: &Connection) -> Identity {
-    (connection.socket, connection.opened_ns)
 }
 
 /// Adopted connections that were dropped, so that one that is adopted again goes on
@@ -327,8 +319,7 @@ fn handshake(connection: &Connection) -> Option<(Role, Outcome, Duration)> {
         CloseReason::ConnectTimeout => Outcome::Timeout,
         _ => return None,
     };
-    let duration = connection.closed_ns?.saturating_sub(connection.opened_ns?);
-    Some((connection.role, outcome, Duration::from_nanos(duration)))
+    Some((connection.role, outcome, connection.duration()?))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! What is watched, and under which name.
 
-use std::{fmt, ops::RangeInclusive, str::FromStr};
+use std::{collections::BTreeMap, fmt, ops::RangeInclusive, str::FromStr};
 
 use globset::{GlobBuilder, GlobMatcher};
 use schemars::JsonSchema;
@@ -55,6 +55,11 @@ pub struct Rule {
     /// Glob of the unique identifier of the Kubernetes pod
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pod_uid: Option<String>,
+    /// Globs of labels of the container or its Kubernetes pod, by name, such as
+    /// `{app: chat, io.kubernetes.pod.namespace: prod-*}`, as far as its runtime shows them:
+    /// Docker and CRI-O all, containerd names and namespace of pods, Podman annotations
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
     /// `service.name` of what matches [default: what the process' environment, unit,
     /// container or name say]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -152,6 +157,7 @@ pub struct Selection {
 struct Matcher {
     rule: Rule,
     globs: Vec<(Field, GlobMatcher)>,
+    labels: Vec<(String, GlobMatcher)>,
 }
 
 /// A text of the owner.
@@ -194,6 +200,12 @@ impl Selection {
         let is_excluded = self.exclude.iter().any(|matcher| matcher.matches(subject));
         (!is_excluded).then_some(included.rule.service.as_deref())
     }
+
+    /// Whether a rule asks for labels.
+    #[must_use]
+    pub fn asks_for_labels(&self) -> bool {
+        self.include.iter().chain(&self.exclude).any(|matcher| !matcher.labels.is_empty())
+    }
 }
 
 impl Matcher {
@@ -222,7 +234,11 @@ impl Matcher {
             .filter_map(|(key, pattern, field)| Some((key, pattern.as_deref()?, field)))
             .map(|(key, pattern, field)| Ok((field, glob(key, pattern)?)))
             .collect::<Result<_, _>>()?;
-        Ok(Self { rule: rule.clone(), globs })
+        let labels = rule.labels.iter();
+        let labels = labels
+            .map(|(name, pattern)| Ok((name.clone(), glob("labels", pattern)?)))
+            .collect::<Result<_, _>>()?;
+        Ok(Self { rule: rule.clone(), globs, labels })
     }
 
     fn matches(&self, subject: &Subject<'_>) -> bool {
@@ -240,6 +256,10 @@ impl Matcher {
             && port.as_ref().is_none_or(|ports| asked.is_some_and(|port| ports.0.contains(&port)))
             && self.globs.iter().all(|(field, glob)| {
                 subject.owner.and_then(field).is_some_and(|text| glob.is_match(text))
+            })
+            && self.labels.iter().all(|(name, glob)| {
+                let label = subject.owner.and_then(|owner| owner.labels.get(name));
+                label.is_some_and(|value| glob.is_match(value))
             })
     }
 }

@@ -76,7 +76,8 @@ fn a_port_that_nobody_listens_on_refuses() {
     assert!(TcpStream::connect(to).is_err());
     // The socket is gone and its cookie with it: the port tells which it was.
     let closed = await_some("the refused connection", || {
-        std::iter::from_fn(|| observation.kernel.next_closed()).find(|end| end.remote == Some(to))
+        std::iter::from_fn(|| observation.kernel.next_closed())
+            .find(|end| end.remote == Some(to.into()))
     });
     assert_eq!(closed.close_reason, Some(CloseReason::Refused));
     assert_eq!(

@@ -148,9 +148,12 @@ fn connections_that_close_without_room_in_the_ring_stay_in_the_table() {
     let full = observation.losses()[&("tcp", "ring_full")];
     assert!(full >= in_table.len() as u64);
 
-    // Reading makes room again, in the table and in the ring.
+    // Reading makes room again, in the table and in the ring. Another connection of the
+    // same socket is not meant.
     for one in &in_table {
-        observation.kernel.remove_connection(one.socket).unwrap();
+        observation.kernel.remove_connection(&(one.socket, None)).unwrap();
+        assert_eq!(observation.connections(&[one.socket]), [*one]);
+        observation.kernel.remove_connection(&one.key()).unwrap();
     }
     assert_eq!(observation.connections(&cookies), []);
     let ends = Ends::v4();

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::time::Duration;
 
-use observer::model::{CloseReason, Connection, Role};
+use observer::model::{CloseReason, Connection, Endpoint, Role};
 
 use crate::support::{
     machine::volume,
@@ -17,6 +17,7 @@ const REQUEST: usize = 1_000;
 const RESPONSE: usize = 70_000;
 
 fn assert_ends(seen: &[Connection], client: SocketAddr, server: SocketAddr, took: Duration) {
+    let [client, server] = [client, server].map(Endpoint::from);
     let [ours, theirs] = seen else { panic!("two ends wanted, not {seen:?}") };
     assert_eq!((ours.role, ours.local, ours.remote), (Role::Client, Some(client), Some(server)));
     assert_eq!(
@@ -100,7 +101,8 @@ fn a_connection_older_than_the_observer_is_adopted() {
     let mut observation = Observation::start();
     assert_eq!(observation.connections(&cookies), []);
     ends.talk(10, 10);
-    let (client, server) = (ends.client.local_addr().unwrap(), ends.server.local_addr().unwrap());
+    let [client, server] =
+        [&ends.client, &ends.server].map(|end| Endpoint::from(end.local_addr().unwrap()));
     let seen = observation.connections(&cookies);
     let seen: [_; 2] = seen.try_into().expect("both ends are there");
     for end in &seen {

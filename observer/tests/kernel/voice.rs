@@ -31,8 +31,8 @@ fn both(observation: &mut Observation, path: &Path, ssrc: u32) -> [VoiceFlow; 2]
 
 /// Both ends have seen these addresses, and the sockets by the kernel's own name for them.
 fn assert_addresses(flows: &[VoiceFlow; 2], path: &Path, at: IpAddr) {
-    let from = SocketAddr::new(at, path.sender.local_addr().unwrap().port());
-    let to = SocketAddr::new(at, path.receiver.local_addr().unwrap().port());
+    let [from, to] = [&path.sender, &path.receiver]
+        .map(|socket| SocketAddr::new(at, socket.local_addr().unwrap().port()).into());
     for flow in flows {
         assert_eq!((flow.source(), flow.destination()), (from, to), "{flow:?}");
     }

@@ -15,7 +15,8 @@ pub(crate) const PORT: u16 = 7_070;
 /// The connection from `local` to `remote`.
 pub(crate) fn get(kernel: &mut Kernel, local: SocketAddr, remote: SocketAddr) -> Connection {
     let all = kernel.connections().expect("the map can be read");
-    let is_it = |one: &&Connection| one.local == Some(local) && one.remote == Some(remote);
+    let is_it =
+        |one: &&Connection| one.local == Some(local.into()) && one.remote == Some(remote.into());
     let found: Vec<_> = all.iter().filter(is_it).collect();
     let losses = observed::losses(kernel);
     assert_eq!(found.len(), 1, "{local} to {remote}: {found:#?}, and uncounted {losses:?}");

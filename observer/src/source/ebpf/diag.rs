@@ -189,7 +189,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::model::socket_address;
+    use crate::model::Endpoint;
 
     #[test]
     fn a_connection_is_listed_by_its_cookie() {
@@ -204,10 +204,11 @@ mod tests {
         .unwrap();
         let [socket] = found[..] else { panic!("one wanted, not {found:?}") };
         let ends = (
-            socket_address(socket.local, socket.local_port),
-            socket_address(socket.remote, socket.remote_port),
+            Endpoint::new(socket.local, socket.local_port),
+            Endpoint::new(socket.remote, socket.remote_port),
         );
-        assert_eq!(ends, (stream.local_addr().unwrap(), stream.peer_addr().unwrap()));
+        let expected = (stream.local_addr().unwrap(), stream.peer_addr().unwrap());
+        assert_eq!(ends, (expected.0.into(), expected.1.into()));
         assert!(socket.srtt_q3_us > 0 && socket.min_rtt_us > 0, "{socket:?}");
         assert_eq!((socket.bytes_acked, socket.bytes_acked_before), (1, 1), "the SYN");
     }

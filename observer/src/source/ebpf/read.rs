@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    num::NonZeroU64,
     os::fd::{AsFd as _, OwnedFd},
     path::Path,
     time::Duration,
@@ -26,8 +27,8 @@ use super::{
     table::Table,
 };
 use crate::model::{
-    Connection, Creator, Direction, Losses, ProbeCost, Role, ServiceId, SocketCookie, Totals,
-    VoiceFlow, VoiceKey, address_words, socket_address,
+    Connection, ConnectionKey, Creator, Direction, Endpoint, Losses, ProbeCost, Role, ServiceId,
+    SocketCookie, Totals, VoiceFlow, VoiceKey,
 };
 
 /// An entry of the table of flows.
@@ -245,12 +246,17 @@ impl Kernel {
         Ok(connections)
     }
 
-    /// Forgets a connection.
+    /// Forgets a connection. Another that its socket has become meanwhile stays.
     ///
     /// # Errors
     /// What the kernel said.
-    pub fn remove_connection(&mut self, socket: SocketCookie) -> io::Result<()> {
-        self.sockets.remove(&socket.0)
+    pub fn remove_connection(&mut self, (socket, opened_ns): &ConnectionKey) -> io::Result<()> {
+        match self.sockets.get(&socket.0)? {
+            Some(entry) if NonZeroU64::new(entry.opened_ns) == *opened_ns => {
+                self.sockets.remove(&socket.0)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The next connection that was closed, with its final figures.
@@ -341,10 +347,10 @@ impl Probation {
 
 fn flow_row(key: &FlowKey, entry: &FlowEntry) -> FlowRow {
     let direction = if key.direction == RECEIVE { Direction::Receive } else { Direction::Transmit };
-    let local = socket_address(entry.local, entry.local_port);
+    let local = Endpoint::new(entry.local, entry.local_port);
     let key = VoiceKey {
         socket: SocketCookie(key.cookie),
-        peer: socket_address(key.peer, key.peer_port),
+        peer: Endpoint::new(key.peer, key.peer_port),
         ssrc: key.ssrc,
         direction,
     };
@@ -361,7 +367,7 @@ fn flow_key(key: &VoiceKey) -> FlowKey {
     };
     FlowKey {
         cookie: key.socket.0,
-        peer: address_words(key.peer.ip()),
+        peer: key.peer.words(),
         ssrc: key.ssrc,
         peer_port: key.peer.port(),
         direction,
@@ -370,9 +376,8 @@ fn flow_key(key: &VoiceKey) -> FlowKey {
 }
 
 fn connection(cookie: u64, socket: &Socket) -> Connection {
-    let known = |ns: u64| (ns != 0).then_some(ns);
     let end =
-        |words: Address, port| (words != [0; 4] || port != 0).then(|| socket_address(words, port));
+        |words: Address, port| (words != [0; 4] || port != 0).then(|| Endpoint::new(words, port));
     let before = Totals {
         retransmits: socket.retransmits_before,
         bytes_received: socket.bytes_received_before,
@@ -390,9 +395,9 @@ fn connection(cookie: u64, socket: &Socket) -> Connection {
             _ => Role::Unknown,
         },
         adopted: socket.flags & ADOPTED != 0,
-        opened_ns: known(socket.opened_ns),
-        established_ns: known(socket.established_ns),
-        closed_ns: known(socket.closed_ns),
+        opened_ns: NonZeroU64::new(socket.opened_ns),
+        established_ns: NonZeroU64::new(socket.established_ns),
+        closed_ns: NonZeroU64::new(socket.closed_ns),
         close_reason: socket.close_reason(),
         srtt: (socket.srtt_q3_us != 0)
             .then(|| Duration::from_nanos(u64::from(socket.srtt_q3_us) * 125)),
@@ -420,7 +425,7 @@ mod tests {
                 direction: Direction::Transmit,
             };
             let abi = flow_key(&key);
-            assert_eq!(socket_address(abi.peer, abi.peer_port), key.peer);
+            assert_eq!(Endpoint::new(abi.peer, abi.peer_port), key.peer);
             assert_eq!((abi.cookie, abi.ssrc, abi.direction), (7, 0xdead_beef, TRANSMIT));
         }
     }

@@ -5,6 +5,7 @@ use std::{
     io::{self, Read as _},
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use crate::model::{Owner, Place};
@@ -58,6 +59,7 @@ pub fn read(pid: u32) -> Option<Owner> {
         place: fs::read_to_string(folder.join("cgroup"))
             .map(|text| Place::of_process(&text))
             .unwrap_or_default(),
+        labels: Arc::default(),
         network_namespace: fs::metadata(folder.join("ns/net")).ok().map(|data| data.ino()),
         service_name: environment(&folder).ok().and_then(|text| service_name(&text)),
     })

@@ -1,4 +1,4 @@
-use std::ops::Deref;
+use std::{num::NonZeroU64, ops::Deref};
 
 use super::*;
 
@@ -13,8 +13,8 @@ fn connection(cookie: u64) -> Connection {
         remote: Some("10.0.0.2:80".parse().unwrap()),
         role: Role::Client,
         adopted: false,
-        opened_ns: Some(100),
-        established_ns: Some(5_100),
+        opened_ns: NonZeroU64::new(100),
+        established_ns: NonZeroU64::new(5_100),
         closed_ns: None,
         close_reason: None,
         srtt: Some(Duration::from_micros(50)),
@@ -52,7 +52,7 @@ fn read(
 struct One {
     interval: ConnectionInterval,
     unseen_ends: u64,
-    done: Vec<SocketCookie>,
+    done: Vec<ConnectionKey>,
 }
 
 impl Deref for One {
@@ -72,7 +72,7 @@ fn interval(tracker: &mut ConnectionTracker, connections: Vec<Connection>, now_n
 }
 
 fn ended(connection: Connection, reason: CloseReason) -> Connection {
-    Connection { closed_ns: Some(9_000), close_reason: Some(reason), ..connection }
+    Connection { closed_ns: NonZeroU64::new(9_000), close_reason: Some(reason), ..connection }
 }
 
 /// Adopted when it had received `before` bytes, and `bytes` since.
@@ -129,8 +129,8 @@ fn failed_attempts_have_their_outcome() {
 /// is in the ring.
 fn second() -> Connection {
     Connection {
-        opened_ns: Some(20_000),
-        established_ns: Some(21_000),
+        opened_ns: NonZeroU64::new(20_000),
+        established_ns: NonZeroU64::new(21_000),
         retransmits: 0,
         bytes_received: 1,
         bytes_acked: 2,
@@ -182,7 +182,7 @@ fn an_end_without_room_in_the_ring_is_reported_from_the_table_once() {
     let first = interval(&mut tracker, vec![closed], 2 * SECOND);
     assert!(first.closed.is_empty() && first.done.is_empty(), "the ring may have it yet");
     let second = interval(&mut tracker, vec![closed], 3 * SECOND);
-    assert_eq!((second.closed.len(), second.done), (1, vec![SocketCookie(1)]));
+    assert_eq!((second.closed.len(), second.done), (1, vec![connection(1).key()]));
     let late = close(&mut tracker, closed);
     assert_eq!((late.closed.len(), late.bytes_acked, late.handshakes.len()), (0, 0, 0));
     let third = interval(&mut tracker, vec![], 4 * SECOND);
@@ -231,7 +231,7 @@ fn an_adopted_connection_counts_from_its_adoption_and_may_idle_away() {
     assert_eq!(second.bytes_received, 500);
     assert!(interval(&mut tracker, vec![adopted(1_000, 700)], 800 * SECOND).done.is_empty());
     let last = interval(&mut tracker, vec![adopted(1_000, 700)], 902 * SECOND);
-    assert_eq!(last.done, [SocketCookie(1)]);
+    assert_eq!(last.done, [adopted(1_000, 700).key()]);
     assert_eq!(tracker.open().count(), 0);
 }
 

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use super::*;
 use crate::model::Place;
 
@@ -92,12 +94,17 @@ fn exclusion_goes_before_inclusion_and_the_first_rule_names() {
 fn every_condition_counts() {
     let id = "3f2a9c4b5d6e7f8091a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d5e6f708";
     let pod = "/kubepods.slice/kubepods-pod8a4b1c2d3e4f4a5b8c6d7e8f9a0b1c2d.slice";
+    let labels = Arc::new(BTreeMap::from([("app".to_owned(), "chat/sfu".to_owned())]));
     let inside = owner("/bin/sfu", &format!("{pod}/cri-containerd-{id}.scope"));
+    let inside = Owner { labels, ..inside };
     let outside = owner("/bin/sfu", "/system.slice/sfu.service");
     for (rule, inside_matches, outside_matches) in [
         (serde_json::json!({"container": "3f2a*"}), true, false),
         (serde_json::json!({"container": "4f2a*"}), false, false),
         (serde_json::json!({"pod_uid": "8a4b*"}), true, false),
+        (serde_json::json!({"labels": {"app": "chat/*"}}), true, false),
+        (serde_json::json!({"labels": {"app": "chat*"}}), false, false),
+        (serde_json::json!({"labels": {"app": "**", "tier": "**"}}), false, false),
         (serde_json::json!({"cgroup": "/kubepods.slice/**"}), true, false),
         (serde_json::json!({"cgroup": "/system.slice/*"}), false, true),
         (serde_json::json!({"unit": "sfu.service"}), false, true),
@@ -106,11 +113,12 @@ fn every_condition_counts() {
         (serde_json::json!({"traffic": "tcp", "comm": "aster*"}), false, false),
         (serde_json::json!({"role": "server"}), false, false),
     ] {
-        let selection = targets(serde_json::json!({"include": [rule]})).select().unwrap();
+        let selection = targets(serde_json::json!({"include": [&rule]})).select().unwrap();
         let is_watched =
             |owner| selection.decide(&Subject { owner: Some(owner), ..VOICE }).is_some();
         let found = (is_watched(&inside), is_watched(&outside));
         assert_eq!(found, (inside_matches, outside_matches), "{selection:?}");
+        assert_eq!(selection.asks_for_labels(), rule.get("labels").is_some());
     }
 }
 
@@ -118,6 +126,7 @@ fn every_condition_counts() {
 fn what_can_only_be_a_mistake_is_refused() {
     for (json, says) in [
         (serde_json::json!({"include": [{"unit": "a[b"}]}), "`unit: a[b` is no glob"),
+        (serde_json::json!({"include": [{"labels": {"a": "b[c"}}]}), "`labels: b[c` is no glob"),
         (serde_json::json!({"exclude": [{}]}), "nothing to watch"),
         (serde_json::json!({"exclude": [{"port": 1, "service": "x"}]}), "`service: x`"),
         (serde_json::json!({"include": [{"service": " "}]}), "`service:` is empty"),

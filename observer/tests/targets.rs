@@ -3,14 +3,15 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod peers {
+    #[expect(dead_code, reason = "these tests ask for connections alone")]
+    pub(crate) mod observer;
     pub(crate) mod patience;
 }
 
 use std::{
-    collections::BTreeMap,
     env, fs,
     io::{BufRead as _, BufReader, Read as _, Write as _},
-    net::{SocketAddr, TcpListener, TcpStream, UdpSocket},
+    net::{SocketAddr, TcpListener, TcpStream},
     path::PathBuf,
     process::{Child, Command, Stdio},
     sync::{Mutex, MutexGuard, PoisonError},
@@ -19,18 +20,20 @@ use std::{
 };
 
 use observer::{
-    export::snapshot::{Process, Snapshot, Tcp},
+    export::snapshot::{Process, Tcp},
     model::{Creator, SocketCookie},
     source::{
         ebpf::cgroup::CgroupRoot,
         owner::{Owners, cgroups},
     },
 };
-use peers::patience::until;
+use peers::{
+    observer::{Observer, PATIENCE},
+    patience::until,
+};
 
 /// Set for the child that serves.
 const SERVE: &str = "OBSERVER_TEST_SERVE";
-const PATIENCE: Duration = Duration::from_secs(20);
 const ID: &str = "3f2a9c4b5d6e7f8091a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d5e6f708";
 
 /// One test at a time: each sees the whole host.
@@ -123,108 +126,6 @@ impl Drop for Cgroup {
         while fs::remove_dir(&self.0).is_err() && begun.elapsed() < PATIENCE {
             thread::sleep(Duration::from_millis(10));
         }
-    }
-}
-
-/// An observer at work.
-struct Observer {
-    child: Child,
-    address: SocketAddr,
-}
-
-impl Observer {
-    fn start(arguments: &[&str]) -> Self {
-        Self::by(Command::new(env!("CARGO_BIN_EXE_observer")), arguments)
-    }
-
-    /// One that sees a file in `/run` that nobody else does.
-    fn with_file_in_run(path: &str, text: &str, arguments: &[&str]) -> Self {
-        const SCRIPT: &str = "mount -t tmpfs none /run && mkdir -p \"/run/${1%/*}\" && \
-                              printf %s \"$2\" > \"/run/$1\" && shift 2 && exec \"$@\"";
-        let mut command = Command::new("unshare");
-        let observer = env!("CARGO_BIN_EXE_observer");
-        command.args(["--mount", "sh", "-c", SCRIPT, "sh", path, text, observer]);
-        Self::by(command, arguments)
-    }
-
-    fn by(mut command: Command, arguments: &[&str]) -> Self {
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let child = command
-            .env_remove("OBSERVER_CONFIG")
-            .env("OBSERVER_INTERVAL", "200ms")
-            .args(["run", "--listen", &address.to_string()])
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let observer = Self { child, address };
-        until(PATIENCE, "the observer", || observer.get("/readyz").contains("200 OK"));
-        observer
-    }
-
-    fn get(&self, path: &str) -> String {
-        let mut answer = String::new();
-        if let Ok(mut stream) = TcpStream::connect(self.address) {
-            let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
-            stream.write_all(request.as_bytes()).unwrap();
-            let _cut_off = stream.read_to_string(&mut answer);
-        }
-        answer
-    }
-
-    /// The server's end of connections to this address.
-    fn ends(&self, of: SocketAddr) -> Vec<Tcp> {
-        let answer = self.get("/api/v1/snapshot");
-        let (_, body) = answer.split_once("\r\n\r\n").unwrap();
-        let Ok(snapshot) = serde_json::from_str::<Snapshot>(body) else { return Vec::new() };
-        let server = Some(of.to_string());
-        snapshot
-            .tcp
-            .into_iter()
-            .filter(|one| one.server == server && one.role != "client")
-            .collect()
-    }
-
-    fn end(&self, of: SocketAddr) -> Tcp {
-        let mut found = None;
-        until(PATIENCE, "the connection", || {
-            found = self.ends(of).pop();
-            found.is_some()
-        });
-        found.unwrap()
-    }
-
-    /// The value of a series.
-    fn series(&self, name: &str) -> Option<f64> {
-        let text = self.get("/metrics");
-        text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
-    }
-
-    /// Packets of the flows with this SSRC, by direction.
-    fn packets(&self, ssrc: u32) -> BTreeMap<String, u64> {
-        let answer = self.get("/api/v1/snapshot");
-        let (_, body) = answer.split_once("\r\n\r\n").unwrap();
-        let Ok(snapshot) = serde_json::from_str::<Snapshot>(body) else { return BTreeMap::new() };
-        let flows = snapshot.voice.into_iter().filter(|flow| flow.ssrc == ssrc);
-        flows.filter_map(|flow| Some((flow.direction?, flow.packets))).collect()
-    }
-
-    fn received(&self, service: &str) -> f64 {
-        let labels = format!("{{network_io_direction=\"receive\",service_name=\"{service}\"}}");
-        self.series(&format!("observer_tcp_io_bytes_total{labels}")).unwrap_or(0.0)
-    }
-
-    fn signal(&self, signal: i32) {
-        // SAFETY: the child is not reaped yet, so the number is its own.
-        unsafe { libc::kill(self.child.id() as i32, signal) };
-    }
-}
-
-impl Drop for Observer {
-    fn drop(&mut self) {
-        let _gone_already = self.child.kill();
-        let _status = self.child.wait();
     }
 }
 
@@ -322,49 +223,6 @@ fn a_container_is_chosen_by_a_label() {
     assert_eq!(observer.end(inside.address).service.as_deref(), Some("of-label"));
     assert!(observer.ends(outside.address).is_empty());
     drop((observer, streams, inside, outside));
-}
-
-#[test]
-fn a_voice_flow_that_is_excluded_is_passed_over_until_a_reload() {
-    let _turn = turn();
-    let ssrc = 0x7a26_0001_u32;
-    let (sender, receiver) = (udp(), udp());
-    let to = receiver.local_addr().unwrap();
-    let (sender_port, port) = (sender.local_addr().unwrap().port(), to.port());
-    let mut numbers = 0..u16::MAX;
-    let mut talk = |count: usize| {
-        for number in numbers.by_ref().take(count) {
-            let mut packet = [0xd5; 172];
-            packet[..2].copy_from_slice(&[0x80, 8]);
-            packet[2..4].copy_from_slice(&number.to_be_bytes());
-            packet[4..8].copy_from_slice(&(u32::from(number) * 160).to_be_bytes());
-            packet[8..12].copy_from_slice(&ssrc.to_be_bytes());
-            sender.send_to(&packet, to).unwrap();
-        }
-    };
-    let file = env::temp_dir().join(format!("observer-voice-{}.yaml", std::process::id()));
-    let rules = |port: u16| format!("targets:\n  exclude:\n    - port: {port}\n");
-    fs::write(&file, rules(port)).unwrap();
-    let observer = Observer::start(&["--config", file.to_str().unwrap()]);
-    let only = |direction: &str, packets: u64| BTreeMap::from([(direction.to_owned(), packets)]);
-    talk(10);
-    until(PATIENCE, "the sender's flow", || observer.packets(ssrc) == only("transmit", 10));
-    thread::sleep(Duration::from_millis(500));
-    talk(10);
-    until(PATIENCE, "ten more", || observer.packets(ssrc) == only("transmit", 20));
-
-    // The other end from here on: what it sent before was passed over.
-    fs::write(&file, rules(sender_port)).unwrap();
-    observer.signal(libc::SIGHUP);
-    until(PATIENCE, "an end to it", || observer.packets(ssrc).is_empty());
-    talk(10);
-    until(PATIENCE, "the receiver's flow", || observer.packets(ssrc) == only("receive", 10));
-    assert!(observer.get("/readyz").contains("200 OK"));
-    fs::remove_file(file).unwrap();
-}
-
-fn udp() -> UdpSocket {
-    UdpSocket::bind("127.0.0.1:0").unwrap()
 }
 
 #[test]

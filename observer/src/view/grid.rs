@@ -13,6 +13,9 @@ pub(super) const ADDRESS: usize = 21;
 /// The same, behind an arrow.
 pub(super) const ARROW_ADDRESS: usize = 2 + ADDRESS;
 
+/// What tells most services apart.
+pub(super) const SERVICE: usize = 16;
+
 /// Width down to which addresses give way to the columns that stay.
 const SHORTEST: usize = 13;
 
@@ -81,6 +84,16 @@ impl<R> Column<R> {
     /// `legible` before another column goes.
     pub(super) const fn address(name: &'static str, legible: usize, cell: fn(&R) -> Cell) -> Self {
         Self { name, numeric: false, rank: 0, least: 0, legible: Some(legible), cell }
+    }
+
+    /// A column of names, which are shortened as addresses are, down to `legible`.
+    pub(super) const fn names(
+        name: &'static str,
+        rank: u8,
+        legible: usize,
+        cell: fn(&R) -> Cell,
+    ) -> Self {
+        Self { name, numeric: false, rank, least: 0, legible: Some(legible), cell }
     }
 
     /// Never narrower than `least`, so that it stands still while its figures change.

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use crate::{
     export::snapshot::Tcp,
     view::{
-        grid::{ADDRESS, ARROW_ADDRESS, Cell, Column},
+        grid::{ADDRESS, ARROW_ADDRESS, Cell, Column, SERVICE},
         number::{bytes, decimal, known},
         owner::owner,
         socket,
@@ -53,6 +53,9 @@ impl Subject for Tcp {
         }),
         ConnectionColumn::address("→ server", ARROW_ADDRESS, |row| {
             format!("→ {}", socket::server(&row.subject)).into()
+        }),
+        ConnectionColumn::names("service", 4, SERVICE, |row| {
+            known(row.subject.service.clone(), |name| name).into()
         }),
         ConnectionColumn::words("↔", 0, |row| {
             socket::role_letter(&row.subject).to_owned().into()

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use crate::{
     export::snapshot::Voice,
     view::{
-        grid::{ADDRESS, ARROW_ADDRESS, Cell, Column},
+        grid::{ADDRESS, ARROW_ADDRESS, Cell, Column, SERVICE},
         number::{UNKNOWN, decimal, duration, known, percent},
         owner::owner,
         voice,
@@ -110,6 +110,9 @@ impl Subject for Voice {
         FlowColumn::address("source", ADDRESS, |row| row.subject.src.clone().into()),
         FlowColumn::address("→ destination", ARROW_ADDRESS, |row| {
             format!("→ {}", row.subject.dst).into()
+        }),
+        FlowColumn::names("service", 4, SERVICE, |row| {
+            known(row.subject.service.clone(), |name| name).into()
         }),
         FlowColumn::words("↕", 2, |row| voice::arrow(&row.subject).to_owned().into()),
         FlowColumn::words("codec", 5, |row| voice::codec(&row.subject).into()),

@@ -16,6 +16,7 @@ fn flow(src: &str, seconds: u64, every: u64) -> Voice {
         payload_type: 0,
         clock_rate: 8000,
         codec: Some("pcmu".to_owned()),
+        service: Some("sip-gateway".to_owned()),
         direction: Some("receive".to_owned()),
         packets: expected - lost,
         expected,
@@ -42,6 +43,7 @@ fn snapshot(seconds: u64) -> Snapshot {
         client: Some("10.0.0.7:40000".to_owned()),
         server: Some("192.0.2.1:443".to_owned()),
         role: "server".to_owned(),
+        service: Some("chat".to_owned()),
         adopted: false,
         connect_ms: Some(1.25),
         srtt_ms: Some(0.035),
@@ -145,7 +147,7 @@ fn details_at_80_columns() {
 ▸ 10.0.0.3:5004                  → 192.0.2.1:5004  ↓   48.0    ! 3.00     ! 31.0
   [2001:db8:85a3…70:7334]:50004  → 192.0.2.1:5004  ↑   49.0    ! 2.00          –
   10.0.0.1:5004                  → 192.0.2.1:5004  ↓   50.0         0          0
-┌ 10.0.0.3:5004 → 192.0.2.1:5004 ──────────────────────────────────────────────┐
+┌ 10.0.0.3:5004 → 192.0.2.1:5004 · sip-gateway ────────────────────────────────┐
 │ ↓ receive  codec pcmu/0  clock 8000 Hz  ssrc 0x00001a2b  for 4.0 s           │
 │ packets 194  expected 200  lost 6  loss % ! 3.00  dup 0  reordered 0         │
 │ jitter ms ! 31.0  mean 1.25  max 8.50  longest gap ms 41.0                   │
@@ -171,7 +173,7 @@ fn sockets_with_details_at_80_columns() {
   client          → server         ↔  srtt ms  retrans      in/s     out/s
 ▸ 10.0.0.7:40000  → 192.0.2.1:443  S    0.035        4  2.00 KiB  1.00 MiB
   –               → –              –        –        0       0 B       0 B
-┌ 10.0.0.7:40000 → 192.0.2.1:443 ──────────────────────────────────────────────┐
+┌ 10.0.0.7:40000 → 192.0.2.1:443 · chat ───────────────────────────────────────┐
 │ observed end server  connect ms 1.25  srtt ms 0.035  min rtt ms 0.020        │
 │ retransmits 4  received 8.00 KiB  sent and acknowledged 4.00 MiB             │
 │ in/s                                        ███  now 2.00 KiB  peak 2.00 KiB │
@@ -192,12 +194,12 @@ fn voice_with_details_at_120_columns() {
  observer top  http://127.0.0.1:9464                                                                 every 1 s, for 4 s
  flows 4  packets/s 192  now % ! 4.00  complete % 100  sockets 2
   1 Voice 4   2 Sockets 2                                                                                   by loss % ▼
-  source                   → destination     ↕  codec    packets  pkt/s    lost    loss %     now %  jitter ms  duration
-▸ 10.0.0.2:5004            → 192.0.2.1:5004  ↓  pcmu/0       180   45.0      20  !! 10.00  !! 10.00       10.0     4.0 s
-  10.0.0.3:5004            → 192.0.2.1:5004  ↓  pcmu/0       194   48.0       6    ! 3.00    ! 3.00     ! 31.0     4.0 s
-  [2001:db8:8…7334]:50004  → 192.0.2.1:5004  ↑  –/111        196   49.0       4    ! 2.00    ! 2.00          –     4.0 s
-  10.0.0.1:5004            → 192.0.2.1:5004  ↓  pcmu/0       200   50.0       0         0         0          0     4.0 s
-┌ 10.0.0.2:5004 → 192.0.2.1:5004 ──────────────────────────────────────────────────────────────────────────────────────┐
+  source                        → destination     service      ↕  codec   pkt/s    loss %     now %  jitter ms  duration
+▸ 10.0.0.2:5004                 → 192.0.2.1:5004  sip-gateway  ↓  pcmu/0   45.0  !! 10.00  !! 10.00       10.0     4.0 s
+  10.0.0.3:5004                 → 192.0.2.1:5004  sip-gateway  ↓  pcmu/0   48.0    ! 3.00    ! 3.00     ! 31.0     4.0 s
+  [2001:db8:85a…70:7334]:50004  → 192.0.2.1:5004  sip-gateway  ↑  –/111    49.0    ! 2.00    ! 2.00          –     4.0 s
+  10.0.0.1:5004                 → 192.0.2.1:5004  sip-gateway  ↓  pcmu/0   50.0         0         0          0     4.0 s
+┌ 10.0.0.2:5004 → 192.0.2.1:5004 · sip-gateway ────────────────────────────────────────────────────────────────────────┐
 │ ↓ receive  codec pcmu/0  clock 8000 Hz  ssrc 0x00001a2b  for 4.0 s                                                   │
 │ packets 180  expected 200  lost 20  loss % !! 10.00  dup 0  reordered 0                                              │
 │ jitter ms 10.0  mean 1.25  max 8.50  longest gap ms 41.0                                                             │
@@ -217,9 +219,9 @@ fn sockets_at_120_columns() {
  observer top  http://127.0.0.1:9464                                                                 every 1 s, for 4 s
  flows 4  packets/s 192  now % ! 4.00  complete % 100  sockets 2
   1 Voice 4   2 Sockets 2                                                                                  by srtt ms ▼
-  client          → server         ↔  connect ms  srtt ms  min rtt  retrans      in/s     out/s        in       out
-▸ 10.0.0.7:40000  → 192.0.2.1:443  S        1.25    0.035    0.020        4  2.00 KiB  1.00 MiB  8.00 KiB  4.00 MiB
-  –               → –              –           –        –        –        0       0 B       0 B       0 B       0 B
+  client          → server         service  ↔  connect ms  srtt ms  min rtt  retrans      in/s     out/s        in
+▸ 10.0.0.7:40000  → 192.0.2.1:443  chat     S        1.25    0.035    0.020        4  2.00 KiB  1.00 MiB  8.00 KiB
+  –               → –              –        –           –        –        –        0       0 B       0 B       0 B
  q quit  Tab list  s sort  r reverse  / filter  p pause  Enter details  ? help
 ");
 }

@@ -111,7 +111,7 @@ impl Subject for Voice {
         FlowColumn::address("→ destination", ARROW_ADDRESS, |row| {
             format!("→ {}", row.subject.dst).into()
         }),
-        FlowColumn::names("service", 4, SERVICE, |row| {
+        FlowColumn::names("service", 6, SERVICE, |row| {
             known(row.subject.service.clone(), |name| name).into()
         }),
         FlowColumn::words("↕", 2, |row| voice::arrow(&row.subject).to_owned().into()),

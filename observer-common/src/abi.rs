@@ -13,8 +13,14 @@ use crate::{
 
 /// Names of the maps in the object.
 pub mod map {
-    /// [`super::FlowKey`] → [`super::FlowEntry`], confirmed flows.
+    /// Place → [`super::FlowEntry`], confirmed flows.
     pub const FLOWS: &str = "FLOWS";
+    /// [`super::FlowKey`] → place in `FLOWS`.
+    pub const PLACES: &str = "PLACES";
+    /// Stack of the places that were given back.
+    pub const FREE: &str = "FREE";
+    /// One [`super::Taken`].
+    pub const TAKEN: &str = "TAKEN";
     /// [`super::FlowKey`] → [`super::Candidate`], in probation. Maps of what has
     /// not proved itself may evict; no other.
     pub const CANDIDATES: &str = "CANDIDATES";
@@ -81,6 +87,12 @@ abi! {
 
 const _: () = assert!(size_of::<FlowKey>() == 32);
 
+impl FlowKey {
+    /// No flow's: no socket has the cookie 0.
+    pub const NOBODYS: Self =
+        Self { cookie: 0, peer: [0; 4], ssrc: 0, peer_port: 0, direction: RECEIVE, reserved: 0 };
+}
+
 abi! {
     /// The kernel's spin lock in a map value: it finds the lock by the name and
     /// size of this type in the object's BTF.
@@ -88,6 +100,24 @@ abi! {
         /// Owned by the kernel; reads as 0.
         pub val: u32,
     }
+}
+
+abi! {
+    /// How far the table of flows has ever been filled: no place from `places` on was
+    /// ever taken. It may pass the table's end.
+    pub struct Taken {
+        /// Held while a place is taken.
+        pub lock: bpf_spin_lock,
+        /// Zero.
+        pub reserved: u32,
+        /// How many places were taken that were not given back before.
+        pub places: u64,
+    }
+}
+
+impl Taken {
+    /// A table that was never used.
+    pub const NONE: Self = Self { lock: bpf_spin_lock { val: 0 }, reserved: 0, places: 0 };
 }
 
 abi! {
@@ -102,6 +132,8 @@ abi! {
         pub reserved: u8,
         /// Local port of the packet that confirmed the flow.
         pub local_port: u16,
+        /// Whose it is; without a cookie when it is nobody's.
+        pub key: FlowKey,
         /// On later kernels: who makes it odd moves the flow, and then makes it even.
         pub turn: u64,
         /// Packets whose turn did not come: they are of the flow, and their place in the
@@ -118,18 +150,22 @@ abi! {
     }
 }
 
-const _: () = assert!(size_of::<FlowEntry>() == 216);
+const _: () = assert!(size_of::<FlowEntry>() == 248);
 
 impl FlowEntry {
+    /// What is in a place that was given back.
+    pub const NOBODYS: Self = Self { excluded: 0, ..Self::excluded(FlowKey::NOBODYS, 0) };
+
     /// What is in the place of a flow that nobody asks about, since `now_ns`. Its packets
     /// are passed over: not so much as the time is asked for.
     #[must_use]
-    pub const fn excluded(now_ns: u64) -> Self {
+    pub const fn excluded(key: FlowKey, now_ns: u64) -> Self {
         Self {
             lock: bpf_spin_lock { val: 0 },
             excluded: 1,
             reserved: 0,
             local_port: 0,
+            key,
             turn: 0,
             aside_packets: 0,
             aside_bytes: 0,
@@ -147,6 +183,12 @@ impl FlowEntry {
     #[must_use]
     pub const fn excluded_since_ns(&self) -> Option<u64> {
         if self.excluded == 0 { None } else { Some(self.flow.first_ns) }
+    }
+
+    /// Whether it is a flow's.
+    #[must_use]
+    pub const fn is_somebodys(&self) -> bool {
+        self.key.cookie != 0
     }
 
     /// Whether this copy is of one moment: made in ascending order, it saw the end of
@@ -177,7 +219,7 @@ abi! {
         /// As in [`FlowEntry`].
         pub local_port: u16,
         /// What comes before [`FlowEntry::local`]: zero.
-        pub before: [u64; 3],
+        pub before: [u64; 7],
         /// As in [`FlowEntry`].
         pub local: Address,
         /// Of one packet.
@@ -195,7 +237,7 @@ impl Candidate {
         lock: 0,
         reserved: [0; 2],
         local_port: 0,
-        before: [0; 3],
+        before: [0; 7],
         local: [0; 4],
         flow: Flow::new(
             &Header { payload_type: 0, marker: false, sequence: 0, timestamp: 0, ssrc: 0 },
@@ -213,7 +255,7 @@ mod tests {
 
     #[test]
     fn keys_and_entries_survive_the_trip_through_bytes() {
-        let bytes: std::vec::Vec<u8> = (0..216).collect();
+        let bytes: std::vec::Vec<u8> = (0..248).collect();
         let entry = FlowEntry::read_from_bytes(&bytes).unwrap();
         assert_eq!(entry.as_bytes(), bytes);
         let key = FlowKey::read_from_bytes(&bytes[..32]).unwrap();

@@ -17,6 +17,12 @@ mod kernel {
         clippy::needless_borrows_for_generic_args,
         reason = "by value, a key is copied to a stack that has no room for it"
     )]
+    mod flows;
+
+    #[expect(
+        clippy::needless_borrows_for_generic_args,
+        reason = "by value, a key is copied to a stack that has no room for it"
+    )]
     mod voice;
 
     mod turn;

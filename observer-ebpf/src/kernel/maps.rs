@@ -1,20 +1,37 @@
 //! The maps. Their sizes are set at load time, from the configuration.
 
 use aya_ebpf::{
-    btf_maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf},
+    btf_maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf, SkStorage, Stack},
     macros::btf_map,
 };
 use observer_common::abi::{
-    Candidate, FlowEntry, FlowKey,
+    Candidate, FlowEntry, FlowKey, Taken,
     creator::Creator,
     loss::Count,
     socket::{Closed, Socket},
 };
 
-/// Confirmed flows. Preallocated, and only user space removes: a living flow is
-/// never evicted.
+use super::flows::Near;
+
+/// Confirmed flows, by place. Only user space removes: a living flow is never evicted.
 #[btf_map]
-pub(super) static FLOWS: HashMap<FlowKey, FlowEntry, 65536> = HashMap::new();
+pub(super) static FLOWS: Array<FlowEntry, 65536> = Array::new();
+
+/// The place of each flow. Preallocated.
+#[btf_map]
+pub(super) static PLACES: HashMap<FlowKey, u32, 65536> = HashMap::new();
+
+/// Places that were given back: what is free of those that were ever taken.
+#[btf_map]
+pub(super) static FREE: Stack<u32, 65536> = Stack::new();
+
+/// How many places were ever taken.
+#[btf_map]
+pub(super) static TAKEN: Array<Taken, 1> = Array::new();
+
+/// What a socket remembers of its flows.
+#[btf_map]
+pub(super) static NEAR: SkStorage<Near> = SkStorage::new();
 
 /// Flows in probation. An LRU map evicts without a sign, so nothing that counts
 /// lives here.

@@ -1,7 +1,7 @@
 //! RTP over UDP: from a packet to its flow.
 
 use aya_ebpf::{
-    bindings::{__sk_buff, BPF_ANY, BPF_NOEXIST, bpf_sock},
+    bindings::{__sk_buff, BPF_ANY, bpf_sock},
     helpers::{bpf_ktime_get_ns, bpf_sk_fullsock},
     programs::SkBuffContext,
 };
@@ -17,8 +17,9 @@ use observer_common::{
 };
 
 use super::{
+    flows::{self, Made},
     ledger,
-    maps::{CANDIDATES, EXCLUSIONS, FLOWS},
+    maps::{CANDIDATES, EXCLUSIONS},
     skb::{Skb, address, field, socket_or_count},
     turn::{Exchanged, Locked, Turn},
 };
@@ -30,9 +31,6 @@ const MAX_SEGMENTS: u32 = 128;
 /// What a candidate is before it is filled in. It lies in `.rodata`, not on the stack.
 static NO_CANDIDATE: Candidate = Candidate::EMPTY;
 
-/// `-EEXIST`.
-const EXISTS: i32 = -17;
-
 /// One end's view of a datagram.
 struct Ends {
     local: Address,
@@ -43,8 +41,9 @@ struct Ends {
 
 impl Ends {
     #[inline(always)]
-    fn of(direction: u8, ip: &Ip, udp: &Udp) -> Self {
-        if direction == RECEIVE {
+    fn of(direction: u8, ip: &Ip, ports: [u32; 2], socket: *mut bpf_sock) -> Self {
+        let udp = Udp::parse(ports);
+        let mut ends = if direction == RECEIVE {
             Self {
                 local: ip.destination,
                 local_port: udp.destination,
@@ -58,7 +57,9 @@ impl Ends {
                 peer: ip.destination,
                 peer_port: udp.destination,
             }
-        }
+        };
+        ends.ask(socket, ip.is_v4);
+        ends
     }
 
     /// The peer of a connected socket is what the socket says: the egress header
@@ -80,6 +81,19 @@ impl Ends {
             };
         }
     }
+
+    /// The flow of a packet between them.
+    #[inline(always)]
+    fn key(&self, cookie: u64, direction: u8, header: &Header) -> FlowKey {
+        FlowKey {
+            cookie,
+            peer: self.peer,
+            ssrc: header.ssrc,
+            peer_port: self.peer_port,
+            direction,
+            reserved: 0,
+        }
+    }
 }
 
 /// One RTP packet on its way into its flow.
@@ -90,30 +104,6 @@ struct Packet {
     header: Header,
     length: u32,
     now: u64,
-}
-
-impl Packet {
-    #[inline(always)]
-    fn new(skb: &Skb<'_>, ip: &Ip, ports: [u32; 2], direction: u8, header: Header) -> Option<Self> {
-        let socket = socket_or_count(skb)?;
-        let mut ends = Ends::of(direction, ip, &Udp::parse(ports));
-        ends.ask(socket, ip.is_v4);
-        Some(Self {
-            key: FlowKey {
-                cookie: skb.cookie(),
-                peer: ends.peer,
-                ssrc: header.ssrc,
-                peer_port: ends.peer_port,
-                direction,
-                reserved: 0,
-            },
-            local: ends.local,
-            local_port: ends.local_port,
-            header,
-            length: 0,
-            now: 0,
-        })
-    }
 }
 
 /// Looks at one datagram, which may hold many segments.
@@ -153,10 +143,18 @@ fn observe_one<T: Turn>(skb: &Skb<'_>, ip: &Ip, direction: u8) {
     };
     let length = skb.length().saturating_sub(ip.transport + UDP_HEADER);
     let Some(header) = Header::parse([first, timestamp, ssrc], length) else { return };
-    let Some(mut packet) = Packet::new(skb, ip, [ports, sum], direction, header) else { return };
-    packet.length = length;
-    if !advance_flow::<T>(&packet, now) {
-        (T::SEGMENT)(skb.ctx.skb.skb, 0, u32::MAX, direction.into(), now());
+    let Some(socket) = socket_or_count(skb) else { return };
+    let mut key = Ends::of(direction, ip, [ports, sum], socket).key(0, direction, &header);
+    // The clock costs as much as a look-up, and a flow that nobody asks about does without.
+    // But it waits for the memory that was asked for before it: after a look-up that no cache
+    // answers it costs the other flows a fifth more. So it comes after the look-up only where
+    // there may be such a flow.
+    let early = if may_be_excluded() { 0 } else { now() };
+    match flows::find_near(&mut key, skb, socket, header.sequence) {
+        Some(entry) => advance_flow::<T>(entry, &header, length, early),
+        None => {
+            (T::SEGMENT)(skb.ctx.skb.skb, 0, u32::MAX, direction.into(), now());
+        }
     }
 }
 
@@ -197,14 +195,13 @@ fn segment<T: Turn>(ctx: *mut __sk_buff, offset: u32, size: u32, direction: u32,
     let Some(ports) = skb.head(ip.transport) else { return 0 };
     let length = skb.length().saturating_sub(payload.wrapping_add(offset)).min(size);
     let header = skb.words(payload.wrapping_add(offset));
-    let Some(mut packet) = header
-        .and_then(|words| Header::parse(words, length))
-        .and_then(|header| Packet::new(&skb, &ip, ports, direction as u8, header))
-    else {
-        return 0;
-    };
-    packet.length = length;
-    packet.now = now;
+    let Some(header) = header.and_then(|words| Header::parse(words, length)) else { return 0 };
+    let Some(socket) = socket_or_count(&skb) else { return 0 };
+    let direction = direction as u8;
+    let ends = Ends::of(direction, &ip, ports, socket);
+    let key = ends.key(skb.cookie(), direction, &header);
+    let Ends { local, local_port, .. } = ends;
+    let packet = Packet { key, local, local_port, header, length, now };
     advance::<T>(&ctx, &packet);
     0
 }
@@ -220,10 +217,12 @@ fn advance<T: Turn>(ctx: &SkBuffContext, packet: &Packet) {
     }
 }
 
-/// [`advance_flow`] by a call.
+/// [`advance_flow`] by a call; false when there is no flow for the packet.
 #[inline(never)]
 fn advance_flow_apart<T: Turn>(packet: &Packet) -> bool {
-    advance_flow::<T>(packet, || packet.now)
+    let Some(entry) = flows::find(&packet.key) else { return false };
+    advance_flow::<T>(entry, &packet.header, packet.length, packet.now);
+    true
 }
 
 /// `CLOCK_MONOTONIC`, in ns.
@@ -241,32 +240,24 @@ fn announce(ctx: &SkBuffContext, ssrc: u32, now: u64) {
     }
 }
 
-/// False when there is no flow for the packet.
-///
-/// The clock costs as much as the look-up, and a flow that nobody asks about does without.
-/// But it waits for the memory that was asked for before it: after a look-up that no cache
-/// answers it costs the other flows a fifth more. So it comes after the look-up only where
-/// there may be such a flow.
+/// Takes a packet into its flow. The time is asked for when `now` is 0.
 #[inline(always)]
-fn advance_flow<T: Turn>(packet: &Packet, now: impl Fn() -> u64) -> bool {
-    let early = if may_be_excluded() { 0 } else { now() };
-    let Some(entry) = FLOWS.get_ptr_mut(&packet.key) else { return false };
-    // SAFETY: the map is preallocated, so an entry is memory for as long as the map is. User
+fn advance_flow<T: Turn>(entry: *mut FlowEntry, header: &Header, length: u32, now: u64) {
+    // SAFETY: the table is an array, so an entry is memory for as long as the map is. User
     // space removes a flow after long silence only; a packet that ends the silence in that
     // very moment may go into whatever the entry holds next.
     unsafe {
         if (*entry).excluded != 0 {
-            return true;
+            return;
         }
-        let now = if early == 0 { now() } else { early };
+        let now = if now == 0 { self::now() } else { now };
         if let Some(turn) = T::begin(entry) {
-            (*entry).flow.advance(&packet.header, packet.length, now);
+            (*entry).flow.advance(header, length, now);
             T::end(entry, turn);
         } else {
-            put_aside(entry, packet.length);
+            put_aside(entry, length);
         }
     }
-    true
 }
 
 #[inline(always)]
@@ -312,20 +303,16 @@ fn probe(ctx: &SkBuffContext, packet: &Packet) -> bool {
         hold(candidate, packet);
         return false;
     }
-    // The candidate is the image of the entry; it goes from map to map, because it is
-    // too large for the stack.
-    // SAFETY: both types have one layout, and every bit pattern is a value.
-    let entry = unsafe { &*(&raw const *candidate).cast::<FlowEntry>() };
-    match FLOWS.insert(&packet.key, entry, u64::from(BPF_NOEXIST)) {
-        Ok(()) => {
+    match flows::make(&packet.key, candidate) {
+        Made::New => {
             if CANDIDATES.remove(&packet.key).is_ok() {
                 ledger::count(Count::CandidateRemoved);
             }
             true
         }
         // Another CPU was first: this packet is one more of its flow.
-        Err(EXISTS) => true,
-        Err(_) => {
+        Made::Before => true,
+        Made::NoRoom => {
             ledger::count(Count::FlowTableFull);
             // Else the next packet would not follow it, and not be counted.
             hold(candidate, packet);

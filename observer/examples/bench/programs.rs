@@ -11,7 +11,7 @@ use aya::{
 
 use anyhow::{Context as _, Result};
 use observer_common::abi::{FlowEntry, FlowKey, map};
-use zerocopy::IntoBytes as _;
+use zerocopy::transmute;
 
 use super::group::Group;
 
@@ -165,16 +165,16 @@ impl Programs {
     /// Has the observer's programs pass over all flows that they know.
     pub(crate) fn exclude_flows(&mut self) -> Result<()> {
         self.set_exclusions(1)?;
+        let places = self.ours.map(map::PLACES).context("a map is missing")?;
+        let places = HashMap::<_, [u8; size_of::<FlowKey>()], u32>::try_from(places)?
+            .iter()
+            .collect::<Result<Vec<_>, _>>()?;
         let flows = self.ours.map_mut(map::FLOWS).context("a map is missing")?;
-        let mut flows =
-            HashMap::<_, [u8; size_of::<FlowKey>()], [u8; size_of::<FlowEntry>()]>::try_from(
-                flows,
-            )?;
-        let keys = flows.keys().collect::<Result<Vec<_>, _>>()?;
-        let mut mark = [0; size_of::<FlowEntry>()];
-        mark.copy_from_slice(FlowEntry::excluded(0).as_bytes());
-        for key in keys {
-            flows.insert(key, mark, 0)?;
+        let mut flows = Array::<_, [u8; size_of::<FlowEntry>()]>::try_from(flows)?;
+        for (key, place) in places {
+            let mark: [u8; size_of::<FlowEntry>()] =
+                transmute!(FlowEntry::excluded(transmute!(key), 0));
+            flows.set(place, mark, 0)?;
         }
         Ok(())
     }

@@ -6,17 +6,18 @@
 use std::{fs, process, thread::sleep, time::Duration};
 
 use anyhow::{Result, bail, ensure};
-use aya::maps::{HashMap, Map, MapData, MapInfo};
+use aya::maps::{Array, HashMap, Map, MapData, MapInfo};
 use observer_common::{
     abi::{
-        Candidate, FlowKey, RECEIVE,
+        FlowEntry, FlowKey, RECEIVE, Taken,
         creator::Creator,
-        map::{CREATORS, FLOWS, SOCKETS},
+        map::{CREATORS, FLOWS, PLACES, SOCKETS, TAKEN},
         socket::{ROLE_SERVER, Socket},
     },
     rtp::{Header, flow::Flow},
 };
 use serde::Serialize;
+use zerocopy::transmute;
 
 use super::{
     clock::Clock,
@@ -83,11 +84,15 @@ fn readings(page: &Page) -> f64 {
 /// Puts as many flows and connections into the maps of an observer.
 fn fill(running: &Running, entries: u64) -> Result<()> {
     let now = Clock::MONOTONIC.now().as_nanos() as u64;
-    let mut flows: HashMap<_, [u8; 32], [u8; size_of::<Candidate>()]> = map(running, FLOWS)?;
-    let mut sockets: HashMap<_, u64, [u8; size_of::<Socket>()]> = map(running, SOCKETS)?;
-    let mut creators: HashMap<_, u64, [u8; size_of::<Creator>()]> = map(running, CREATORS)?;
+    let mut flows = Array::<_, [u8; size_of::<FlowEntry>()]>::try_from(map(running, FLOWS)?)?;
+    let mut places = HashMap::<_, [u8; 32], u32>::try_from(map(running, PLACES)?)?;
+    let mut taken = Array::<_, [u8; size_of::<Taken>()]>::try_from(map(running, TAKEN)?)?;
+    let mut sockets =
+        HashMap::<_, u64, [u8; size_of::<Socket>()]>::try_from(map(running, SOCKETS)?)?;
+    let mut creators =
+        HashMap::<_, u64, [u8; size_of::<Creator>()]>::try_from(map(running, CREATORS)?)?;
     // All of them are this process'.
-    let creator = bytes(&Creator {
+    let creator: [u8; size_of::<Creator>()] = transmute!(Creator {
         at_ns: now,
         cgroup: 1,
         pid: process::id(),
@@ -114,7 +119,7 @@ fn fill(running: &Running, entries: u64) -> Result<()> {
             direction: RECEIVE,
             reserved: 0,
         };
-        let entry = Candidate { flow: Flow::new(&header, 172, now), ..Candidate::EMPTY };
+        let entry = FlowEntry { key, flow: Flow::new(&header, 172, now), ..FlowEntry::NOBODYS };
         let socket = Socket {
             opened_ns: now,
             established_ns: now,
@@ -123,27 +128,26 @@ fn fill(running: &Running, entries: u64) -> Result<()> {
             min_rtt_us: 50,
             ..Socket::EMPTY
         };
-        flows.insert(bytes(&key), bytes(&entry), 0)?;
-        sockets.insert(tcp, bytes::<_, { size_of::<Socket>() }>(&socket), 0)?;
+        let entry: [u8; size_of::<FlowEntry>()] = transmute!(entry);
+        flows.set(number as u32, entry, 0)?;
+        let key: [u8; size_of::<FlowKey>()] = transmute!(key);
+        places.insert(key, number as u32, 0)?;
+        let socket: [u8; size_of::<Socket>()] = transmute!(socket);
+        sockets.insert(tcp, socket, 0)?;
     }
-    Ok(())
+    let entries: [u8; size_of::<Taken>()] = transmute!(Taken { places: entries, ..Taken::NONE });
+    Ok(taken.set(0, entries, 0)?)
 }
 
 /// A map of an observer, found among what it holds open.
-fn map<K: aya::Pod, V: aya::Pod>(running: &Running, name: &str) -> Result<HashMap<MapData, K, V>> {
+fn map(running: &Running, name: &str) -> Result<Map> {
     for file in fs::read_dir(format!("/proc/{}/fdinfo", running.id()))? {
         let text = fs::read_to_string(file?.path()).unwrap_or_default();
         let id = text.lines().find_map(|line| line.strip_prefix("map_id:"));
         let Some(id) = id.and_then(|id| id.trim().parse().ok()) else { continue };
         if MapInfo::from_id(id)?.name_as_str() == Some(name) {
-            return Ok(HashMap::try_from(Map::from_map_data(MapData::from_id(id)?)?)?);
+            return Ok(Map::from_map_data(MapData::from_id(id)?)?);
         }
     }
     bail!("the observer holds no map {name}")
-}
-
-fn bytes<T: zerocopy::IntoBytes + zerocopy::Immutable, const N: usize>(value: &T) -> [u8; N] {
-    let mut bytes = [0; N];
-    bytes.copy_from_slice(value.as_bytes());
-    bytes
 }

@@ -8,6 +8,8 @@ pub mod probe;
 
 pub mod table;
 
+pub mod flows;
+
 pub mod load;
 
 pub mod namespace;

@@ -132,6 +132,8 @@ pub fn load(options: &Options) -> Result<Loaded, LoadError> {
     let mut ebpf = EbpfLoader::new()
         .verifier_log_level(VerifierLogLevel::STATS)
         .map_max_entries(map::FLOWS, limits.flows)
+        .map_max_entries(map::PLACES, limits.flows)
+        .map_max_entries(map::FREE, limits.flows)
         .map_max_entries(map::CANDIDATES, limits.candidates)
         .map_max_entries(map::SOCKETS, limits.sockets)
         .map_max_entries(map::CREATORS, limits.sockets)

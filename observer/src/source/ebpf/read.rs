@@ -23,6 +23,7 @@ use zerocopy::FromBytes as _;
 
 use super::{
     adopt::{Adoption, adopt},
+    flows::Flows,
     load::{LoadError, Loaded, Options, ProbeState, load},
     table::Table,
 };
@@ -48,7 +49,7 @@ pub enum FlowRow {
 /// The programs at work, and what they have counted. They detach when this goes.
 pub struct Kernel {
     loaded: Loaded,
-    flows: Table<FlowKey, FlowEntry>,
+    flows: Flows,
     sockets: Table<u64, Socket>,
     creators: Creators,
     probation: Probation,
@@ -65,11 +66,11 @@ impl Kernel {
     /// [`LoadError`] when nothing can be observed.
     pub fn start(options: &Options) -> Result<Self, LoadError> {
         let mut loaded = load(options)?;
+        let flows = Flows::new(&mut loaded.ebpf)?;
         let mut take = |name: &'static str| {
             loaded.ebpf.take_map(name).ok_or(LoadError::Map { name, reason: "is missing" })
         };
         let strange = |name| LoadError::Map { name, reason: "is not of the expected type" };
-        let flows = Table::new(take(map::FLOWS)?, true).ok_or(strange(map::FLOWS))?;
         let sockets = Table::new(take(map::SOCKETS)?, false).ok_or(strange(map::SOCKETS))?;
         let creators = Table::new(take(map::CREATORS)?, false).ok_or(strange(map::CREATORS))?;
         let creators = Creators(creators);
@@ -151,22 +152,12 @@ impl Kernel {
     /// # Errors
     /// What the kernel said; entries read till then were passed to `each`.
     pub fn read_flows(&mut self, mut each: impl FnMut(&Creators, FlowRow)) -> io::Result<()> {
-        let mut moving = Vec::new();
         let mut excluded = 0_u64;
         let creators = &self.creators;
-        self.flows.read(|key, entry| {
+        self.flows.read(|entry| {
             excluded += u64::from(entry.excluded);
-            if entry.is_whole() {
-                each(creators, flow_row(&key, &entry));
-            } else {
-                moving.push(key);
-            }
+            each(creators, flow_row(entry));
         })?;
-        for key in moving {
-            if let Some(entry) = self.at_rest(&key)? {
-                each(&self.creators, flow_row(&key, &entry));
-            }
-        }
         self.look_for_excluded(excluded > 0)
     }
 
@@ -183,20 +174,6 @@ impl Kernel {
         Ok(flows)
     }
 
-    /// A flow that moved while it was copied. The last of many copies is taken as it is:
-    /// what is wrong with it is one packet, until the next reading.
-    fn at_rest(&self, key: &FlowKey) -> io::Result<Option<FlowEntry>> {
-        const ATTEMPTS: usize = 100;
-        let mut last = None;
-        for _ in 0..ATTEMPTS {
-            last = self.flows.get(key)?;
-            if last.as_ref().is_none_or(FlowEntry::is_whole) {
-                break;
-            }
-        }
-        Ok(last)
-    }
-
     /// Passes over a flow's packets from `now_ns` of `CLOCK_MONOTONIC` on, until it is
     /// removed.
     ///
@@ -204,7 +181,7 @@ impl Kernel {
     /// What the kernel said.
     pub fn exclude_flow(&mut self, key: &VoiceKey, now_ns: u64) -> io::Result<()> {
         self.look_for_excluded(true)?;
-        self.flows.replace(&flow_key(key), &FlowEntry::excluded(now_ns))
+        self.flows.exclude(&flow_key(key), now_ns)
     }
 
     /// Whether the programs look for flows that nobody asks about.
@@ -345,7 +322,8 @@ impl Probation {
     }
 }
 
-fn flow_row(key: &FlowKey, entry: &FlowEntry) -> FlowRow {
+fn flow_row(entry: &FlowEntry) -> FlowRow {
+    let key = &entry.key;
     let direction = if key.direction == RECEIVE { Direction::Receive } else { Direction::Transmit };
     let local = Endpoint::new(entry.local, entry.local_port);
     let key = VoiceKey {

@@ -1,4 +1,4 @@
-//! Reading a whole hash map without a system call an entry.
+//! Reading a whole map without a system call an entry.
 
 use std::{
     io,
@@ -64,7 +64,7 @@ pub enum Inserted {
     Full,
 }
 
-/// A hash map of `K` → `V`, and the buffers it is read into.
+/// A hash map or array of `K` → `V`, and the buffers it is read into.
 #[derive(Debug)]
 pub struct Table<K, V> {
     map: MapData,
@@ -79,11 +79,11 @@ where
     K: FromBytes + IntoBytes + Immutable,
     V: FromBytes + IntoBytes + Immutable,
 {
-    /// Takes a map whose value has a lock if `locked`. `None` when it is no hash map
+    /// Takes a map whose value has a lock if `locked`. `None` when it is no such map,
     /// with keys and values of these sizes.
     #[must_use]
     pub fn new(map: Map, locked: bool) -> Option<Self> {
-        let (Map::HashMap(map) | Map::LruHashMap(map)) = map else { return None };
+        let (Map::HashMap(map) | Map::LruHashMap(map) | Map::Array(map)) = map else { return None };
         let info = map.info().ok()?;
         let fits = info.key_size() as usize == size_of::<K>()
             && info.value_size() as usize == size_of::<V>();
@@ -102,17 +102,26 @@ where
     /// # Errors
     /// What the kernel said, when it would not go on; entries read till then were
     /// passed to `each`.
-    pub fn read(&mut self, mut each: impl FnMut(K, V)) -> io::Result<()> {
+    pub fn read(&mut self, each: impl FnMut(K, V)) -> io::Result<()> {
+        self.read_first(u64::MAX, each)
+    }
+
+    /// As [`Table::read`], of the first so many elements of an array.
+    ///
+    /// # Errors
+    /// As [`Table::read`].
+    pub fn read_first(&mut self, most: u64, mut each: impl FnMut(K, V)) -> io::Result<()> {
+        let mut left = most;
         // The kernel's place in the table; large enough for every map type.
         let mut place = [0_u64; 2];
         let mut first = true;
-        loop {
+        while left > 0 {
             let mut attributes = BatchAttributes {
                 in_batch: if first { 0 } else { place.as_ptr() as u64 },
                 out_batch: place.as_mut_ptr() as u64,
                 keys: self.keys.as_mut_ptr() as u64,
                 values: self.values.as_mut_ptr() as u64,
-                count: BATCH as u32,
+                count: left.min(BATCH as u64) as u32,
                 map_fd: self.map.fd().as_fd().as_raw_fd() as u32,
                 elem_flags: if self.locked { LOCK } else { 0 },
                 flags: 0,
@@ -131,10 +140,12 @@ where
                 }
             }
             if end {
-                return Ok(());
+                break;
             }
+            left = left.saturating_sub(attributes.count.into());
             first = false;
         }
+        Ok(())
     }
 
     /// How many entries there are.

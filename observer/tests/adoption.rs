@@ -149,3 +149,23 @@ fn a_transfer_is_counted_from_the_start_and_never_twice() {
     );
     assert_eq!([first, second], [PARTS[1] as u64, PARTS[3] as u64], "{name}");
 }
+
+#[test]
+fn connections_beyond_the_table_are_in_the_ledger() {
+    const ROOM: u64 = 8;
+    let name = "connections_beyond_the_table_are_in_the_ledger";
+    if !tool::all_there(name, &TOOLS) {
+        return;
+    }
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let namespace = Namespace::new("full");
+    let pairs: Vec<_> =
+        (0..ROOM).map(|_| Pair::new(&namespace, (Ipv4Addr::LOCALHOST, 0).into())).collect();
+    let mut kernel = observed::kernel_with_room(ROOM as u32);
+    let adoption = kernel.adopt();
+    println!("{name}: {adoption:?}");
+    // Other connections of the host want room too, so not all that is there is of the test.
+    let lost = adoption.losses.get(&("adoption", "table_full")).copied().unwrap_or_default();
+    assert!(adoption.connections <= ROOM, "{name}: {adoption:?}");
+    assert!(adoption.connections + lost >= 2 * pairs.len() as u64, "{name}: {adoption:?}");
+}

@@ -55,9 +55,9 @@ fn judge(traffic: &[Traffic]) -> Result<()> {
     Ok(())
 }
 
-/// Below the floor is as wrong as far above it: then the floor is none.
+/// Less than nothing is as wrong as too much: then the measurement is none.
 fn is_near(verdict: &Verdict) -> bool {
-    (1.0 / TOLERANCE..=verdict.budget * TOLERANCE).contains(&verdict.ratio)
+    verdict.ratio <= verdict.budget * TOLERANCE && verdict.over_empty >= 1.0 / TOLERANCE
 }
 
 /// The verdicts of the first attempt that is within its budgets, else of the last.
@@ -81,6 +81,7 @@ fn rounds(times: f64) -> Rounds {
     for noise in [1.0, 1.5, 0.9, 1.1, 3.0] {
         rounds.begin();
         for hook in ["ingress", "egress"] {
+            rounds.add("empty", hook, 50.0 * noise);
             rounds.add("floor", hook, 200.0 * noise);
             rounds.add("observer", hook, 200.0 * noise * times);
         }
@@ -91,7 +92,7 @@ fn rounds(times: f64) -> Rounds {
 #[test]
 fn a_program_that_costs_too_much_or_too_little_fails_after_the_last_attempt() -> Result<()> {
     for (times, near, attempts_made) in
-        [(1.3, true, 1), (1.5, true, 1), (1.6, false, ATTEMPTS), (0.8, false, ATTEMPTS)]
+        [(1.3, true, 1), (1.5, true, 1), (1.6, false, ATTEMPTS), (0.8, true, 1), (0.2, false, 3)]
     {
         let mut made = 0;
         let measure = || {

@@ -39,7 +39,7 @@ mod kernel {
     /// A flow of which nothing is known. In `.rodata`, for the stack is small.
     static NOTHING: Candidate = Candidate::EMPTY;
 
-    /// Of the type, the key, the value and the number of entries of `FLOWS`.
+    /// Entries as large and as many as those of `FLOWS`, found by their key.
     #[btf_map]
     static STATES: HashMap<FlowKey, FlowEntry, 65536> = HashMap::new();
 

@@ -79,11 +79,13 @@ pub(crate) struct Verdict {
     pub(crate) against: &'static str,
     pub(crate) ratio: f64,
     pub(crate) budget: f64,
+    /// Against the program that returns at once, which nothing can undercut.
+    pub(crate) over_empty: f64,
 }
 
 impl fmt::Display for Verdict {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { traffic, hook, against, ratio, budget } = self;
+        let Self { traffic, hook, against, ratio, budget, .. } = self;
         write!(to, "{traffic}, {hook}: {ratio:.2} x {against}, the budget is {budget}")
     }
 }
@@ -100,11 +102,20 @@ impl Verdict {
         ["ingress", "egress"]
             .into_iter()
             .filter_map(|hook| {
-                let ratio = rounds.median(|round| {
-                    let ns = |program| round.get(&(program, hook)).copied();
-                    Some(ns("observer")? / ns(against)?)
-                })?;
-                Some(Self { traffic: traffic.name(), hook, against, ratio, budget })
+                let ratio = |against| {
+                    rounds.median(|round| {
+                        let ns = |program| round.get(&(program, hook)).copied();
+                        Some(ns("observer")? / ns(against)?)
+                    })
+                };
+                Some(Self {
+                    traffic: traffic.name(),
+                    hook,
+                    against,
+                    ratio: ratio(against)?,
+                    budget,
+                    over_empty: ratio("empty")?,
+                })
             })
             .collect()
     }

@@ -91,8 +91,10 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
                 config::schema().map_err(Failure::cannot_run)?
             } else {
                 match format {
-                    ConfigFormat::Yaml => config.yaml(&sources).map_err(Failure::cannot_run)?,
-                    ConfigFormat::Json => config.json(&sources).map_err(Failure::cannot_run)?,
+                    ConfigFormat::Yaml => configuration::yaml(config.entries(), &sources)
+                        .map_err(Failure::cannot_run)?,
+                    ConfigFormat::Json => configuration::json(config.entries(), &sources)
+                        .map_err(Failure::cannot_run)?,
                 }
             };
             Ok(failure::print(&text)?)

@@ -2,16 +2,12 @@
 
 use std::{env, ffi::OsString, path::PathBuf};
 
-use clap::{
-    ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum,
-    builder::Resettable,
-    error::{ContextKind, ContextValue},
-    parser::ValueSource,
-};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use configuration::Given;
 
-use super::config::{Given, Inputs, Settings, Source};
-use crate::export::otlp::{self, Environment};
+use super::config::{Inputs, Settings};
+use crate::export::otlp::Environment;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -156,22 +152,9 @@ pub(super) fn parse() -> Result<Cli, clap::Error> {
 }
 
 fn parse_from(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
-    let mut command = Cli::command().mut_args(|arg| {
-        let value = arg.get_env().and_then(env::var_os);
-        if value.is_some_and(|value| value.is_empty()) { arg.env(Resettable::Reset) } else { arg }
-    });
-    let matches = command.try_get_matches_from_mut(arguments).map_err(without_secrets)?;
+    let (mut command, matches) = configuration::parse(Cli::command(), arguments)?;
     let cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
-    Ok(Cli { given: given(&command, &matches), ..cli })
-}
-
-/// The error, with its value as it may be printed.
-fn without_secrets(mut error: clap::Error) -> clap::Error {
-    if let Some(ContextValue::String(value)) = error.get(ContextKind::InvalidValue) {
-        let value = otlp::without_secrets(value).into_owned();
-        error.insert(ContextKind::InvalidValue, ContextValue::String(value));
-    }
-    error
+    Ok(Cli { given: configuration::given(&command, &matches), ..cli })
 }
 
 impl Cli {
@@ -186,23 +169,10 @@ impl Cli {
     }
 }
 
-/// Which arguments were given, and how.
-fn given(command: &clap::Command, matches: &ArgMatches) -> Given {
-    let source = |arg: &clap::Arg| match matches.value_source(arg.get_id().as_str())? {
-        ValueSource::CommandLine => Some(Source::Flag { flag: format!("--{}", arg.get_long()?) }),
-        ValueSource::EnvVariable => {
-            Some(Source::Environment { variable: arg.get_env()?.to_str()?.to_owned() })
-        }
-        _ => None,
-    };
-    command
-        .get_arguments()
-        .filter_map(|arg| Some((arg.get_id().to_string(), source(arg)?)))
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
+    use configuration::Source;
+
     use super::*;
 
     #[test]

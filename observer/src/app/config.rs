@@ -1,13 +1,8 @@
 //! The configuration: the command line, then the environment, then the file.
 
-mod source;
-
 mod standard;
 
 use std::{
-    collections::HashMap,
-    fs::File,
-    io::{self, Read as _},
     net::SocketAddr,
     os::unix::fs::FileTypeExt as _,
     path::{Path, PathBuf},
@@ -15,26 +10,24 @@ use std::{
 };
 
 use clap::Args;
+use configuration::{FileError, Given, Lines, Source, Sources};
 use humantime::format_duration;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize, de::IgnoredAny};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use serde_saphyr::{Error, MessageFormatter as _, Spanned, UserMessageFormatter};
+use serde_saphyr::{MessageFormatter as _, UserMessageFormatter};
 
 use crate::{
-    export::otlp::{
-        Endpoint, EndpointError, Environment, EnvironmentError, Protocol, without_secrets,
-    },
+    export::otlp::{Endpoint, EndpointError, Environment, EnvironmentError, Protocol},
     source::ebpf::load::{Limits, Options},
     track::targets::{RuleError, Targets},
 };
-pub(super) use source::{Given, Source, Sources};
 
 /// Read when no other file is named, and only if it is there.
 const DEFAULT_FILE: &str = "/etc/observer/observer.yaml";
 
-/// What a configuration file may have, in bytes; every key takes a few hundred.
-const FILE_LIMIT: u64 = 1 << 20;
+/// Where to see every key.
+const HINT: &str = "`observer config` prints every key";
 
 /// Ring buffer, in bytes: about 9,000 closed connections.
 const RING_BYTES: u32 = 1 << 20;
@@ -140,18 +133,10 @@ pub(super) struct Config {
 /// What is wrong with a configuration.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ConfigError {
-    #[error("cannot read {path}")]
-    Read { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    File(#[from] FileError),
     #[error("{0} is a pipe, which can be read only once")]
     OnceOnly(PathBuf),
-    #[error("{0} is larger than 1 MiB, and no configuration is")]
-    Large(PathBuf),
-    #[error(
-        "{path}, line {line}: there is no key `{key}`{nearest}; `observer config` prints every key"
-    )]
-    UnknownKey { path: PathBuf, line: u64, key: String, nearest: String },
-    #[error("{path}, line {line}: {message}")]
-    Value { path: PathBuf, line: u64, message: String },
     #[error(
         "`listen: {0}` can be reached from other hosts, and what is served names addresses: set `allow_remote: true` as well, or listen on 127.0.0.1"
     )]
@@ -177,11 +162,7 @@ impl Inputs {
         let (file, lines) = match &self.file {
             Some(path) => read(path)?,
             None => match read(Path::new(DEFAULT_FILE)) {
-                Err(ConfigError::Read { source, .. })
-                    if source.kind() == io::ErrorKind::NotFound =>
-                {
-                    Default::default()
-                }
+                Err(ConfigError::File(error)) if error.is_absence() => Default::default(),
                 outcome => outcome?,
             },
         };
@@ -282,7 +263,7 @@ impl Config {
             }
         }
         if let Some(endpoint) = &self.otlp_endpoint {
-            let target = endpoint.target(self.otlp_protocol);
+            let target = endpoint.target(self.otlp_protocol, "metrics");
             target.map_err(|error| ConfigError::Endpoint(endpoint.clone(), error))?;
         }
         for (key, idle) in [
@@ -297,9 +278,6 @@ impl Config {
         Ok(())
     }
 }
-
-/// The keys that a file gives, and the line of each where it is known.
-type Lines = HashMap<String, Option<u64>>;
 
 /// The JSON schema of the file.
 pub(super) fn schema() -> serde_json::Result<String> {
@@ -347,78 +325,30 @@ fn effective(cli: Settings, file: Settings) -> Result<Config, ConfigError> {
 }
 
 fn read(path: &Path) -> Result<(Settings, Lines), ConfigError> {
-    let mut text = String::new();
-    File::open(path)
-        .and_then(|file| file.take(FILE_LIMIT + 1).read_to_string(&mut text))
-        .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
-    if text.len() as u64 > FILE_LIMIT {
-        return Err(ConfigError::Large(path.to_owned()));
-    }
-    parse(path, &text)
+    let (settings, lines) = configuration::read(path, HINT)?;
+    bounded(path, settings, lines)
 }
 
-fn parse(path: &Path, text: &str) -> Result<(Settings, Lines), ConfigError> {
-    let settings: Option<Settings> =
-        serde_saphyr::from_str(text).map_err(|error| explain(path, text, &error))?;
-    let settings = settings.unwrap_or_default();
-    let lines = lines(text).map_err(|error| explain(path, text, &error))?;
+/// The numbers that the command line bounds by itself.
+fn bounded(
+    path: &Path,
+    settings: Settings,
+    lines: Lines,
+) -> Result<(Settings, Lines), ConfigError> {
     for (key, value) in [
         ("max_flows", settings.max_flows),
         ("max_candidates", settings.max_candidates),
         ("max_connections", settings.max_connections),
     ] {
         if value.is_some_and(|value| !(1..=4_194_304).contains(&value)) {
-            return Err(ConfigError::Value {
+            return Err(ConfigError::File(FileError::Value {
                 path: path.to_owned(),
                 line: lines.get(key).copied().flatten().unwrap_or(1),
                 message: format!("`{key}` is not between 1 and 4194304"),
-            });
+            }));
         }
     }
     Ok((settings, lines))
-}
-
-/// A key without a value is not given.
-fn lines(text: &str) -> Result<Lines, Error> {
-    let keys: Option<HashMap<String, Spanned<Option<IgnoredAny>>>> = serde_saphyr::from_str(text)?;
-    let given = keys.unwrap_or_default().into_iter().filter(|(_, place)| place.value.is_some());
-    let line = |place: Spanned<_>| Some(place.referenced.line()).filter(|line| *line > 0);
-    Ok(given.map(|(key, place)| (key, line(place))).collect())
-}
-
-fn explain(path: &Path, text: &str, error: &Error) -> ConfigError {
-    let error = error.without_snippet();
-    let line = error.location().map_or(1, |location| location.line());
-    let path = path.to_owned();
-    match error {
-        Error::SerdeUnknownField { field, expected, .. } => {
-            let nearest = nearest(field, expected)
-                .map_or_else(String::new, |key| format!("; the nearest is `{key}`"));
-            ConfigError::UnknownKey { path, line, key: field.clone(), nearest }
-        }
-        other => {
-            let what = match other {
-                Error::InvalidScalar { ty: "u32", .. } => "no whole number".into(),
-                Error::Unexpected { expected: "string scalar", .. } => "no single value".into(),
-                Error::Unexpected { expected: "mapping start", .. } => "no `key: value`".into(),
-                Error::MultipleDocuments { .. } => "a second document; one is read".into(),
-                other => UserMessageFormatter.format_message(other),
-            };
-            let index = usize::try_from(line).unwrap_or(1).saturating_sub(1);
-            let quoted = without_secrets(text.lines().nth(index).unwrap_or_default().trim());
-            ConfigError::Value { path, line, message: format!("`{quoted}`: {what}") }
-        }
-    }
-}
-
-/// The valid key that is most like `key`, if one is like it at all.
-fn nearest<'a>(key: &str, valid: &[&'a str]) -> Option<&'a str> {
-    valid
-        .iter()
-        .map(|candidate| (strsim::jaro_winkler(key, candidate), *candidate))
-        .filter(|(likeness, _)| *likeness > 0.7)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, candidate)| candidate)
 }
 
 #[cfg(test)]

@@ -89,12 +89,12 @@ fn changes(before: &Config, after: &Config) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::config::tests::configuration;
+    use crate::app::config::tests::from_text;
 
     #[test]
     fn what_can_change_changes_and_the_rest_is_named() {
-        let running = configuration("interval: 1s\nmax_flows: 10\n");
-        let read = configuration("interval: 200ms\nmax_flows: 20\nlog: debug\n");
+        let running = from_text("interval: 1s\nmax_flows: 10\n");
+        let read = from_text("interval: 200ms\nmax_flows: 20\nlog: debug\n");
         let next = merge(&running, &read);
         assert_eq!(
             changes(&running, &next),
@@ -106,8 +106,8 @@ mod tests {
 
     #[test]
     fn an_interval_brings_its_idle_times() {
-        let running = configuration("interval: 1s\n");
-        let read = configuration("interval: 40s\ntargets: {exclude: [{port: 22}]}\n");
+        let running = from_text("interval: 1s\n");
+        let read = from_text("interval: 40s\ntargets: {exclude: [{port: 22}]}\n");
         let next = merge(&running, &read);
         assert_eq!(next, read);
         assert_eq!(

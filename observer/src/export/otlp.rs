@@ -3,8 +3,6 @@
 
 mod environment;
 
-mod endpoint;
-
 mod resource;
 
 mod request;
@@ -17,8 +15,9 @@ mod client;
 
 mod exporter;
 
+pub use configuration::otlp::{Endpoint, EndpointError, Protocol, ProtocolError};
+
 pub use client::{Client, Refusal, Retry};
-pub use endpoint::{Endpoint, EndpointError, Protocol, ProtocolError, without_secrets};
 pub use environment::{Environment, EnvironmentError, Variable};
 pub use exporter::{Exporter, Figures, LOSSES};
 pub use request::request;

@@ -1,6 +1,8 @@
 //! Keys that `OpenTelemetry`'s own variables may give, where nothing else does.
 
-use super::{ConfigError, Given, Settings, Source};
+use configuration::{Given, Source};
+
+use super::{ConfigError, Settings};
 use crate::export::otlp::{Endpoint, Environment, EnvironmentError, Variable};
 
 /// The keys that the environment gives by the specification's names, and by which of them.
@@ -77,7 +79,7 @@ mod tests {
         .unwrap();
         let endpoint = settings.otlp_endpoint.unwrap();
         let protocol = settings.otlp_protocol.unwrap();
-        assert_eq!(endpoint.target(protocol).unwrap(), "http://b:4318/own");
+        assert_eq!(endpoint.target(protocol, "metrics").unwrap(), "http://b:4318/own");
         assert_eq!(settings.otlp_interval.unwrap().as_millis(), 2_500);
         for (key, variable) in [
             ("otlp_endpoint", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"),

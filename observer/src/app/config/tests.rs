@@ -1,13 +1,15 @@
-use std::os::fd::AsRawFd as _;
+use std::{io, os::fd::AsRawFd as _};
 
 use super::*;
 
 fn parse_text(text: &str) -> Result<Settings, ConfigError> {
-    parse(Path::new("observer.yaml"), text).map(|(settings, _)| settings)
+    let path = Path::new("observer.yaml");
+    let (settings, lines) = configuration::parse_file(path, text, HINT)?;
+    bounded(path, settings, lines).map(|(settings, _)| settings)
 }
 
 /// The configuration of a file.
-pub(in super::super) fn configuration(text: &str) -> Config {
+pub(in super::super) fn from_text(text: &str) -> Config {
     effective(Settings::default(), parse_text(text).unwrap()).unwrap()
 }
 
@@ -190,27 +192,28 @@ fn what_is_printed_can_be_read_back() {
         "otlp_endpoint: https://a/otlp\notlp_protocol: http/protobuf\notlp_interval: 5s\n",
         "cgroup_root: \"/two\\nlines\"\nlog: observer=debug\ninterval: 2m 500ms\n",
     ] {
-        let config = configuration(text);
+        let config = from_text(text);
         let source = Source::file(Path::new("/a\nb: c"), Some(1));
         let sources = config.entries().map(|(key, _)| (key, source.clone())).into();
-        let printed = config.yaml(&sources).unwrap();
+        let printed = configuration::yaml(config.entries(), &sources).unwrap();
         assert_eq!(printed.matches("# /a\\nb: c, line 1\n").count(), sources.len(), "{printed}");
-        assert_eq!(configuration(&printed), config, "{printed}");
+        assert_eq!(from_text(&printed), config, "{printed}");
     }
 }
 
 #[test]
 fn sources_stand_below_each_other() {
-    let printed = configuration("").yaml(&Sources::new()).unwrap();
+    let printed = configuration::yaml(from_text("").entries(), &Sources::new()).unwrap();
     let comments: Vec<_> = printed.lines().map(|line| line.find('#').unwrap()).collect();
     assert!(comments.iter().all(|column| *column == comments[0]), "{printed}");
 }
 
 #[test]
 fn programs_get_the_value_and_the_source_of_each_key() {
-    let config = configuration("max_flows: 7\n");
+    let config = from_text("max_flows: 7\n");
     let sources = Sources::from([("max_flows", Source::file(Path::new("/o.yaml"), Some(1)))]);
-    let json: Value = serde_json::from_str(&config.json(&sources).unwrap()).unwrap();
+    let json: Value =
+        serde_json::from_str(&configuration::json(config.entries(), &sources).unwrap()).unwrap();
     let expected = serde_json::json!({
         "value": 7, "source": {"kind": "file", "path": "/o.yaml", "line": 1}
     });

@@ -21,7 +21,7 @@ use opentelemetry_proto::tonic::collector::metrics::v1::{
 };
 use tokio::time::timeout;
 
-use super::{endpoint::Protocol, settings::Settings};
+use super::{Protocol, settings::Settings};
 
 /// As much of a collector's words as a line of the log may have, in characters.
 const WORDS: usize = 200;

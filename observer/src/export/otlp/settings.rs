@@ -9,7 +9,7 @@ use hyper::{
 use rustls::ClientConfig;
 
 use super::{
-    endpoint::{Endpoint, Protocol},
+    Endpoint, Protocol,
     environment::{Environment, EnvironmentError, Variable},
     tls,
 };
@@ -55,7 +55,7 @@ impl Settings {
         protocol: Protocol,
         environment: &Environment,
     ) -> Result<Self, SettingsError> {
-        let target = endpoint.target(protocol);
+        let target = endpoint.target(protocol, "metrics");
         let timeout = environment.exporter("TIMEOUT").map(|one| one.milliseconds()).transpose()?;
         let compression = environment.exporter("COMPRESSION");
         Ok(Self {

@@ -1,8 +1,8 @@
-//! Where a collector listens, and what it is spoken to.
+//! Where a collector of OTLP listens, and what it is spoken to.
 
-use std::{borrow::Cow, fmt, str::FromStr};
+use std::{fmt, str::FromStr};
 
-use hyper::Uri;
+use http::Uri;
 use serde::{Deserialize, Serialize};
 
 /// The URL of a collector.
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 #[serde(try_from = "String", into = "String")]
 pub struct Endpoint {
     url: Uri,
-    /// Whether it is of metrics alone, and has its path.
+    /// Whether it is of one signal alone, and has its path.
     is_exact: bool,
 }
 
@@ -42,28 +42,22 @@ pub enum EndpointError {
     PathOfGrpc,
 }
 
-/// A text that may be printed: what may be secret in a URL, a user, a password or a query,
-/// is left out.
-#[must_use]
-pub fn without_secrets(text: &str) -> Cow<'_, str> {
-    let Some((scheme, rest)) = text.split_once("://") else { return text.into() };
-    let (user, rest) = match rest.rsplit_once('@') {
-        Some((_, rest)) => ("***@", rest),
-        None => ("", rest),
-    };
-    match (user, rest.split_once('?')) {
-        ("", None) => text.into(),
-        (user, None) => format!("{scheme}://{user}{rest}").into(),
-        (user, Some((path, _))) => format!("{scheme}://{user}{path}?***").into(),
-    }
-}
-
 /// A protocol that is not spoken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no protocol that is spoken here: give grpc or http/protobuf")]
 pub struct ProtocolError;
 
 impl Endpoint {
+    /// The standard port of a protocol, on loopback.
+    #[must_use]
+    pub fn on_this_host(protocol: Protocol) -> Self {
+        let url = Uri::from_static(match protocol {
+            Protocol::Grpc => "http://127.0.0.1:4317",
+            Protocol::HttpProtobuf => "http://127.0.0.1:4318",
+        });
+        Self { url, is_exact: false }
+    }
+
     /// The same, as it is: OTLP's path is not added.
     #[must_use]
     pub fn exact(self) -> Self {
@@ -76,15 +70,15 @@ impl Endpoint {
         self.url.scheme_str() == Some("https")
     }
 
-    /// Where to send metrics by `protocol`.
+    /// Where to send a signal, which is `traces`, `metrics` or `logs`, by `protocol`.
     ///
     /// # Errors
     /// When it has a path and the protocol is gRPC.
-    pub fn target(&self, protocol: Protocol) -> Result<Uri, EndpointError> {
+    pub fn target(&self, protocol: Protocol, signal: &str) -> Result<Uri, EndpointError> {
         match protocol {
             Protocol::Grpc if self.url.path() != "/" => Err(EndpointError::PathOfGrpc),
             Protocol::HttpProtobuf if !self.is_exact => {
-                let url = format!("{}/v1/metrics", self.to_string().trim_end_matches('/'));
+                let url = format!("{}/v1/{signal}", self.to_string().trim_end_matches('/'));
                 url.parse().map_err(|_| EndpointError::NoUrl)
             }
             _ => Ok(self.url.clone()),
@@ -174,7 +168,8 @@ mod tests {
     #[test]
     fn the_path_of_metrics_is_added_to_a_general_endpoint_only() {
         let endpoint = |text: &str| text.parse::<Endpoint>().unwrap();
-        let target = |endpoint: Endpoint| endpoint.target(Protocol::HttpProtobuf).unwrap();
+        let target =
+            |endpoint: Endpoint| endpoint.target(Protocol::HttpProtobuf, "metrics").unwrap();
         for (text, general) in [
             ("http://a:4318", "http://a:4318/v1/metrics"),
             ("http://a:4318/", "http://a:4318/v1/metrics"),
@@ -184,8 +179,11 @@ mod tests {
             assert_eq!(target(endpoint(text)), general);
             assert_eq!(target(endpoint(text).exact()), text);
         }
-        assert_eq!(endpoint("http://a:4317").target(Protocol::Grpc).unwrap(), "http://a:4317");
-        let refused = endpoint("http://a/x").target(Protocol::Grpc);
+        assert_eq!(
+            endpoint("http://a:4317").target(Protocol::Grpc, "metrics").unwrap(),
+            "http://a:4317"
+        );
+        let refused = endpoint("http://a/x").target(Protocol::Grpc, "metrics");
         assert_eq!(refused, Err(EndpointError::PathOfGrpc));
     }
 
@@ -204,19 +202,6 @@ mod tests {
             assert_eq!(text.parse::<Endpoint>(), Err(error), "{text}");
         }
         assert_eq!("http/json".parse::<Protocol>(), Err(ProtocolError));
-    }
-
-    #[test]
-    fn what_may_be_secret_is_not_printed() {
-        for (text, printed) in [
-            ("otlp_endpoint: http://me:pa/ss@a:1/x", "otlp_endpoint: http://***@a:1/x"),
-            ("http://a/?token=1", "http://a/?***"),
-            ("http://a@b@c?d?e", "http://***@c?***"),
-            ("http://a:4317", "http://a:4317"),
-            ("me@a", "me@a"),
-        ] {
-            assert_eq!(without_secrets(text), printed);
-        }
     }
 
     #[test]

@@ -34,7 +34,7 @@ struct Cli {
 
 const AFTER_HELP: &str = "\
 Environment:
-  OBSERVER_CACHE          where kernels, sources and logs of the set-up are kept
+  OBSERVER_CACHE          where kernels, tools and logs of the set-up are kept
                           (else $XDG_CACHE_HOME/observer-dev, ~/.cache/observer-dev)
   OBSERVER_DEBIAN_MIRROR  a Debian mirror, where apt does not know one (Ubuntu)
   NO_COLOR                no colours

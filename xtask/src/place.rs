@@ -11,7 +11,7 @@ pub(crate) struct Places {
     pub(crate) root: PathBuf,
     /// Cargo's target folder.
     pub(crate) target: PathBuf,
-    /// What is worth keeping between clones: kernels, sources, logs. May be deleted at any time.
+    /// What is worth keeping between clones: kernels, sources, tools, logs. May be deleted at any time.
     pub(crate) cache: PathBuf,
 }
 

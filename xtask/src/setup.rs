@@ -3,6 +3,8 @@
 //! Each step looks first, so a second run changes nothing and takes a second.
 
 mod apt;
+mod collector;
+mod go;
 mod kernels;
 mod linker;
 mod packages;
@@ -44,6 +46,8 @@ pub(crate) enum Part {
     Packages,
     /// Kernels for the matrix of `vm-test`
     Kernels,
+    /// The OpenTelemetry Collector, which the server's tests send to
+    Collector,
     /// Cargo subcommands that the checks use
     Tools,
 }
@@ -55,6 +59,7 @@ impl Part {
             Self::Linker => "linker",
             Self::Packages => "packages",
             Self::Kernels => "kernels",
+            Self::Collector => "collector",
             Self::Tools => "tools",
         }
     }
@@ -65,6 +70,7 @@ impl Part {
             Self::Linker => "bpf-linker on rustc's own LLVM",
             Self::Packages => "system packages for the tests",
             Self::Kernels => "kernels for the matrix",
+            Self::Collector => "OpenTelemetry Collector",
             Self::Tools => "cargo-deny",
         }
     }
@@ -99,6 +105,7 @@ pub(crate) fn ensure(places: &Places, parts: &[Part], refresh: bool) -> Result<(
             Part::Linker => linker::ensure(places),
             Part::Packages => packages::ensure(places),
             Part::Kernels => kernels::ensure(places, refresh),
+            Part::Collector => collector::ensure(places),
             Part::Tools => tools::deny(places),
         };
         match outcome {

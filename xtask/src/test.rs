@@ -32,9 +32,12 @@ pub(crate) struct Args {
 pub(crate) fn main(places: &Places, args: &Args) -> Result<ExitCode> {
     let begun = Instant::now();
     // cargo-deny is no part of it: `.ci/run` sets that up.
-    let needed = [SetupPart::Rust, SetupPart::Linker, SetupPart::Packages, SetupPart::Kernels];
-    let needed = if args.no_vm { &needed[..3] } else { &needed[..] };
-    setup::ensure(places, needed, false)?;
+    let mut needed = vec![SetupPart::Rust, SetupPart::Linker, SetupPart::Packages];
+    needed.push(SetupPart::Collector);
+    if !args.no_vm {
+        needed.push(SetupPart::Kernels);
+    }
+    setup::ensure(places, &needed, false)?;
 
     let mut parts = Vec::new();
     parts.push(Part::run("unit tests", |tally| unit(places, tally)));

@@ -144,7 +144,8 @@ fn bin_dir() -> PathBuf {
     home.or_else(|| Some(env::home_dir()?.join(".cargo"))).unwrap_or_default().join("bin")
 }
 
-fn at_least(version: &str, least: &str) -> bool {
+/// Whether a version is this one or a later one, number by number.
+pub(super) fn at_least(version: &str, least: &str) -> bool {
     let numbers = |text: &str| {
         text.split(['.', '-']).map_while(|part| part.parse::<u32>().ok()).collect::<Vec<_>>()
     };

@@ -9,6 +9,7 @@ mod kernels;
 mod linker;
 mod packages;
 mod rust;
+mod sentry;
 mod tools;
 
 use std::io::{Write, stdout};
@@ -48,6 +49,8 @@ pub(crate) enum Part {
     Kernels,
     /// The OpenTelemetry Collector, which the server's tests send to
     Collector,
+    /// Bugsink, which the server's tests send errors to as to Sentry
+    Sentry,
     /// Cargo subcommands that the checks use
     Tools,
 }
@@ -60,6 +63,7 @@ impl Part {
             Self::Packages => "packages",
             Self::Kernels => "kernels",
             Self::Collector => "collector",
+            Self::Sentry => "sentry",
             Self::Tools => "tools",
         }
     }
@@ -71,6 +75,7 @@ impl Part {
             Self::Packages => "system packages for the tests",
             Self::Kernels => "kernels for the matrix",
             Self::Collector => "OpenTelemetry Collector",
+            Self::Sentry => "Bugsink, a Sentry for the tests",
             Self::Tools => "cargo-deny",
         }
     }
@@ -106,6 +111,7 @@ pub(crate) fn ensure(places: &Places, parts: &[Part], refresh: bool) -> Result<(
             Part::Packages => packages::ensure(places),
             Part::Kernels => kernels::ensure(places, refresh),
             Part::Collector => collector::ensure(places),
+            Part::Sentry => sentry::ensure(places),
             Part::Tools => tools::deny(places),
         };
         match outcome {

@@ -33,7 +33,7 @@ pub(crate) fn main(places: &Places, args: &Args) -> Result<ExitCode> {
     let begun = Instant::now();
     // cargo-deny is no part of it: `.ci/run` sets that up.
     let mut needed = vec![SetupPart::Rust, SetupPart::Linker, SetupPart::Packages];
-    needed.push(SetupPart::Collector);
+    needed.extend([SetupPart::Collector, SetupPart::Sentry]);
     if !args.no_vm {
         needed.push(SetupPart::Kernels);
     }

@@ -6,7 +6,7 @@ use super::Outcome;
 use crate::command::{as_root, command, find, logged};
 use crate::place::Places;
 
-const PACKAGES: [&str; 15] = [
+const PACKAGES: [&str; 16] = [
     "tshark",
     "nftables",
     "iproute2",
@@ -22,6 +22,7 @@ const PACKAGES: [&str; 15] = [
     "gcc",
     "libc6-dev",
     "python3",
+    "python3-venv",
 ];
 
 pub(super) fn ensure(places: &Places) -> Result<Outcome> {

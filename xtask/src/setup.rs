@@ -76,7 +76,7 @@ impl Part {
             Self::Kernels => "kernels for the matrix",
             Self::Collector => "OpenTelemetry Collector",
             Self::Sentry => "Bugsink, a Sentry for the tests",
-            Self::Tools => "cargo-deny",
+            Self::Tools => "cargo-deny and sqlx-cli",
         }
     }
 }
@@ -112,7 +112,7 @@ pub(crate) fn ensure(places: &Places, parts: &[Part], refresh: bool) -> Result<(
             Part::Kernels => kernels::ensure(places, refresh),
             Part::Collector => collector::ensure(places),
             Part::Sentry => sentry::ensure(places),
-            Part::Tools => tools::deny(places),
+            Part::Tools => tools::ensure(places),
         };
         match outcome {
             Ok(Outcome::Present(what)) => println!("already there: {what}"),

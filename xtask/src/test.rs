@@ -31,7 +31,7 @@ pub(crate) struct Args {
 /// Sets up what the tests need, and runs them all.
 pub(crate) fn main(places: &Places, args: &Args) -> Result<ExitCode> {
     let begun = Instant::now();
-    // cargo-deny is no part of it: `.ci/run` sets that up.
+    // The tools are no part of it: `.ci/run` sets them up.
     let mut needed = vec![SetupPart::Rust, SetupPart::Linker, SetupPart::Packages];
     needed.extend([SetupPart::Collector, SetupPart::Sentry]);
     if !args.no_vm {

@@ -1,0 +1,14 @@
+//! A client of vc-server: its REST API, its gateway, and bots that use both. It knows the
+//! wire and none of the server's code.
+
+#![forbid(unsafe_code)]
+
+mod api;
+
+mod gateway;
+
+mod party;
+
+pub use api::{Answer, Api, Login};
+pub use gateway::{Gateway, GatewayError, Heard};
+pub use party::{Party, Plan, Report};

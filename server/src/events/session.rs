@@ -1,0 +1,223 @@
+//! A session: what one client has yet to be told, across its connections.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use tokio::sync::Notify;
+
+use super::{Event, lock};
+
+/// Events are numbered from 1, so that a client can say how far it got.
+#[derive(Debug)]
+pub struct Session {
+    /// Only its client knows it.
+    pub(super) id: String,
+    pub(super) user: i64,
+    pub(super) family: String,
+    queue: Mutex<Queue>,
+    wake: Notify,
+}
+
+#[derive(Debug)]
+struct Queue {
+    /// What may have to be told again, in ascending order.
+    events: VecDeque<(u64, Arc<Event>)>,
+    capacity: usize,
+    /// Number of the last event that there was.
+    last: u64,
+    /// Number of the last event that the connection at hand was given.
+    given: u64,
+    /// The connection at hand, counted from 1.
+    connection: u64,
+    away_since: Option<Instant>,
+    ended: Option<Ended>,
+}
+
+/// A connection that has a session.
+#[derive(Clone, Debug)]
+pub struct Attached {
+    session: Arc<Session>,
+    connection: u64,
+}
+
+/// Why a connection is to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// Its client does not take what it is told. It may come back.
+    Slow,
+    /// Another connection has the session.
+    Replaced,
+    /// Its login was ended.
+    Revoked,
+    /// The server ends. The client may come back elsewhere, without the session.
+    ShutDown,
+}
+
+/// What a connection has to tell.
+pub type Backlog = Vec<(u64, Arc<Event>)>;
+
+/// Whether a client can go on where it was.
+#[derive(Clone, Debug)]
+pub enum Resumed {
+    /// It can; so many events were missed.
+    Done(Attached, u64),
+    /// Some of what it missed is gone.
+    Gap,
+    /// It claims to have seen what never was.
+    Unknown,
+}
+
+impl Session {
+    pub(super) fn new(id: String, user: i64, family: String, capacity: usize) -> Self {
+        let queue = Queue {
+            events: VecDeque::new(),
+            capacity,
+            last: 0,
+            given: 0,
+            connection: 1,
+            away_since: None,
+            ended: None,
+        };
+        Self { id, user, family, queue: Mutex::new(queue), wake: Notify::new() }
+    }
+
+    /// What its client shows to come back.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The connection that began it.
+    #[must_use]
+    pub fn first(self: &Arc<Self>) -> Attached {
+        Attached { session: Arc::clone(self), connection: 1 }
+    }
+
+    /// Goes on after event `seen`, with a new connection in the place of the old.
+    #[must_use]
+    pub fn resume(self: &Arc<Self>, seen: u64) -> Resumed {
+        let mut queue = lock(&self.queue);
+        if seen > queue.last {
+            return Resumed::Unknown;
+        }
+        let oldest = queue.events.front().map_or(queue.last + 1, |(number, _)| *number);
+        if oldest > seen + 1 {
+            return Resumed::Gap;
+        }
+        queue.acknowledge(seen);
+        queue.given = seen;
+        queue.connection += 1;
+        queue.away_since = None;
+        queue.ended = None;
+        let attached = Attached { session: Arc::clone(self), connection: queue.connection };
+        let missed = queue.last - seen;
+        drop(queue);
+        // The old connection finds out that it is one.
+        self.wake.notify_waiters();
+        Resumed::Done(attached, missed)
+    }
+
+    pub(super) fn tell(&self, event: &Arc<Event>) {
+        let mut queue = lock(&self.queue);
+        queue.last += 1;
+        let number = queue.last;
+        queue.events.push_back((number, Arc::clone(event)));
+        if queue.events.len() > queue.capacity {
+            queue.events.pop_front();
+        }
+        let is_here = queue.away_since.is_none();
+        // Half of the room is left for what comes until the client is back.
+        if is_here && queue.last - queue.given > queue.capacity as u64 / 2 {
+            queue.ended.get_or_insert(Ended::Slow);
+        }
+        drop(queue);
+        self.wake.notify_one();
+    }
+
+    pub(super) fn revoke(&self) {
+        self.stop(Ended::Revoked);
+    }
+
+    pub(super) fn shut_down(&self) {
+        self.stop(Ended::ShutDown);
+    }
+
+    fn stop(&self, why: Ended) {
+        lock(&self.queue).ended = Some(why);
+        self.wake.notify_one();
+    }
+
+    pub(super) fn is_away_since(&self, now: Instant, window: Duration) -> bool {
+        let away_since = lock(&self.queue).away_since;
+        away_since.is_some_and(|since| now.saturating_duration_since(since) >= window)
+    }
+}
+
+impl Queue {
+    fn acknowledge(&mut self, seen: u64) {
+        while self.events.front().is_some_and(|(number, _)| *number <= seen) {
+            self.events.pop_front();
+        }
+    }
+}
+
+impl Attached {
+    /// The session.
+    #[must_use]
+    pub const fn session(&self) -> &Arc<Session> {
+        &self.session
+    }
+
+    /// What there is to tell, at most so much at once; waits until there is something. It
+    /// may be dropped while it waits.
+    ///
+    /// # Errors
+    /// Why this connection is to end.
+    pub async fn backlog(&self, most: usize) -> Result<Backlog, Ended> {
+        loop {
+            let woken = self.session.wake.notified();
+            tokio::pin!(woken);
+            // From here on no wake is missed.
+            woken.as_mut().enable();
+            {
+                let mut queue = lock(&self.session.queue);
+                if queue.connection != self.connection {
+                    return Err(Ended::Replaced);
+                }
+                if let Some(why) = queue.ended {
+                    return Err(why);
+                }
+                let given = queue.given;
+                let from = queue.events.partition_point(|(number, _)| *number <= given);
+                let backlog: Backlog = queue.events.range(from..).take(most).cloned().collect();
+                if let Some((number, _)) = backlog.last() {
+                    queue.given = *number;
+                    return Ok(backlog);
+                }
+            }
+            woken.await;
+        }
+    }
+
+    /// The client has everything up to this.
+    pub fn acknowledge(&self, seen: u64) {
+        let mut queue = lock(&self.session.queue);
+        if queue.connection == self.connection {
+            let seen = seen.min(queue.given);
+            queue.acknowledge(seen);
+        }
+    }
+
+    /// The connection is gone, and the session waits for another. Events that the client
+    /// was given and did not acknowledge are kept.
+    pub fn detach(&self, now: Instant) {
+        let mut queue = lock(&self.session.queue);
+        if queue.connection == self.connection {
+            queue.away_since = Some(now);
+            queue.ended = None;
+        }
+    }
+}

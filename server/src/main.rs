@@ -1,0 +1,7 @@
+//! vc-server.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    vc_server::cli::main()
+}

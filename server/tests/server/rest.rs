@@ -1,15 +1,12 @@
 //! The REST API, over real sockets.
 
-mod peers {
-    pub(crate) mod server;
-}
-
 use std::collections::BTreeSet;
 
 use hyper::{Method, StatusCode};
-use peers::server::Server;
 use serde_json::{Value, json};
 use vc_bot::{Answer, Login};
+
+use crate::peers::server::{self, Server};
 
 /// A community of the first user that all others are in, and its first channel.
 async fn community(users: &[&Login]) -> (i64, i64) {
@@ -385,9 +382,9 @@ async fn how_far_one_has_read_only_grows() {
 
 #[tokio::test]
 async fn every_route_is_described_and_what_is_described_exists() {
-    let server = Server::start();
-    let served = server.api().get("/api/v1/openapi.json").await.unwrap();
-    let printed = peers::server::program().arg("openapi").output().unwrap();
+    let running = Server::start();
+    let served = running.api().get("/api/v1/openapi.json").await.unwrap();
+    let printed = server::program().arg("openapi").output().unwrap();
     let printed: Value = serde_json::from_slice(&printed.stdout).unwrap();
     assert_eq!(served.body["paths"], printed["paths"]);
     let mut routes = 0;
@@ -398,12 +395,12 @@ async fn every_route_is_described_and_what_is_described_exists() {
             let path = path.replace("{channel_id}", "1").replace("{community_id}", "1");
             let path = path.replace("{message_id}", "1");
             let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
-            let answer = server.api().request(method.clone(), &path, None, &[]).await.unwrap();
+            let answer = running.api().request(method.clone(), &path, None, &[]).await.unwrap();
             let status = answer.status.as_u16();
             assert!(![404, 405, 500].contains(&status), "{method} {path}: {status}");
         }
     }
     assert!(routes >= 29, "{routes}");
-    let answer = server.api().request(Method::PUT, "/api/v1/dms", None, &[]).await.unwrap();
+    let answer = running.api().request(Method::PUT, "/api/v1/dms", None, &[]).await.unwrap();
     assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED);
 }

@@ -1,0 +1,8 @@
+//! The server as its clients, its collector and its operator see it: the program itself,
+//! over real sockets. One program, so that what tests share is built once.
+
+#![cfg(test)]
+
+mod peers;
+
+mod rest;

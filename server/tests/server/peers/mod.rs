@@ -1,0 +1,5 @@
+//! Those who tests talk to.
+
+pub(crate) mod server;
+
+pub(crate) mod otlp;

@@ -489,6 +489,3 @@ fn effective(given: Settings, file: Settings) -> Result<Config, ConfigError> {
     config.validate()?;
     Ok(config)
 }
-
-#[cfg(test)]
-mod tests;

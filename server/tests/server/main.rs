@@ -6,3 +6,17 @@
 mod peers;
 
 mod rest;
+
+mod gateway;
+
+mod calls;
+
+mod contract;
+
+mod telemetry;
+
+mod privacy;
+
+mod failures;
+
+mod command;

@@ -6,22 +6,10 @@ use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
 use vc_bot::{Answer, Login};
 
-use crate::peers::server::{self, Server};
-
-/// A community of the first user that all others are in, and its first channel.
-async fn community(users: &[&Login]) -> (i64, i64) {
-    let owner = &users[0].api;
-    let made = owner.post("/api/v1/communities", &json!({"name": "  the band "})).await.unwrap();
-    assert_eq!((made.status, &made.body["name"]), (StatusCode::CREATED, &json!("the band")));
-    let invitation = json!({"invite_code": made.body["invite_code"]});
-    for user in &users[1..] {
-        let joined = user.api.post("/api/v1/communities/join", &invitation).await.unwrap();
-        assert_eq!(joined.status, StatusCode::OK);
-    }
-    let id = made.body["id"].as_i64().unwrap();
-    let channels = owner.get(&format!("/api/v1/communities/{id}/channels")).await.unwrap().body;
-    (id, channels[0]["id"].as_i64().unwrap())
-}
+use crate::peers::{
+    band::community,
+    server::{self, Server},
+};
 
 fn ids(answer: &Answer) -> Vec<i64> {
     answer.body.as_array().unwrap().iter().map(|one| one["id"].as_i64().unwrap()).collect()

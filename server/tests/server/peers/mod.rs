@@ -3,3 +3,5 @@
 pub(crate) mod server;
 
 pub(crate) mod otlp;
+
+pub(crate) mod band;

@@ -17,7 +17,6 @@ use opentelemetry_proto::tonic::{
     metrics::v1::{Metric, metric, number_data_point},
     trace::v1::Span,
 };
-use prost::Message as _;
 
 /// A collector on a free port.
 pub(crate) struct Collector {

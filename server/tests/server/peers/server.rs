@@ -117,10 +117,6 @@ impl Server {
         &self.database
     }
 
-    pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
     /// Somebody with an account, logged in.
     pub(crate) async fn user(&self, name: &str) -> Login {
         let api = self.api();

@@ -5,6 +5,7 @@ mod bench;
 mod command;
 mod object_file;
 mod place;
+mod queries;
 mod run;
 mod setup;
 mod tally;
@@ -55,6 +56,8 @@ enum Task {
     VmTest(vm::Args),
     /// Measure what the programs cost, against their budgets
     Bench(bench::Args),
+    /// Write what sqlx knows of the server's queries, or check it
+    Queries(queries::Args),
     /// Check the rules of the house that no compiler checks
     Tidy,
     /// What takes longer than `test` may; without a name, lists what there is
@@ -84,6 +87,7 @@ fn start(cli: Cli) -> Result<ExitCode> {
         Task::Test(args) => test::main(&places, &args),
         Task::VmTest(args) => vm::main(&places, &args),
         Task::Bench(args) => bench::main(&places, &args),
+        Task::Queries(args) => queries::main(&places, &args),
         Task::Tidy => tidy::main(&places),
         Task::Verify(args) => verify::main(&places, &args),
     }

@@ -44,6 +44,7 @@ pub(crate) fn main(places: &Places, args: &Args) -> Result<ExitCode> {
     if places.root.join("scripts/check_docs_governance.py").is_file() {
         parts.push(Part::run("documentation", |tally| documentation(places, tally)));
     }
+    parts.push(Part::run("server tests", |tally| server(places, tally)));
     parts.push(Part::run("privileged tests", |tally| privileged(places, tally)));
     if !args.no_vm {
         parts.push(Part::run("kernel matrix", |tally| {
@@ -107,6 +108,15 @@ fn documentation(places: &Places, tally: &mut Tally) -> Result<()> {
     // By way of a shell, because unittest writes its results to standard error.
     let discover = "exec python3 -m unittest discover -s scripts -p 'test_*.py' 2>&1";
     tests_of(tally, "scripts", command("sh").args(["-c", discover]).current_dir(&places.root))
+}
+
+/// The chat server's integration tests; they need no privileges.
+fn server(places: &Places, tally: &mut Tally) -> Result<()> {
+    let mut test = cargo();
+    // Where its tests find the collector and Bugsink.
+    test.env("OBSERVER_CACHE", &places.cache);
+    test.args(["test", "-p", "vc-server", "--test", "*", "--", "--nocapture"]);
+    tests_of(tally, "server", test.current_dir(&places.root))
 }
 
 /// The observer's integration tests, each as root.

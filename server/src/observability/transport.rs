@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use axum::http::{Request, Response};
 use bytes::Bytes;
 use opentelemetry_http::{HttpClient, HttpError};
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
 /// How long an export may take, unless `OTEL_EXPORTER_OTLP_TIMEOUT` says otherwise.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
@@ -19,7 +20,13 @@ pub(super) struct Transport(ureq::Agent);
 
 impl Transport {
     pub(super) fn new(timeout: Duration) -> Self {
+        // The authorities that this host believes, as over gRPC.
+        let native = rustls_native_certs::load_native_certs().certs;
+        let native = native.iter().map(|one| Certificate::from_der(one).to_owned());
+        let tls =
+            TlsConfig::builder().root_certs(RootCerts::new_with_certs(&native.collect::<Vec<_>>()));
         let config = ureq::Agent::config_builder()
+            .tls_config(tls.build())
             .timeout_global(Some(timeout))
             .http_status_as_error(false)
             // A collector that sends elsewhere is not the one that was configured.

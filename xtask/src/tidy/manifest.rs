@@ -50,7 +50,7 @@ enum Side {
 
 fn side(name: &str) -> Side {
     match name {
-        "server" | "client" | "vc-server" | "vc-client" => Side::Observed,
+        "server" | "client" | "vc-server" | "vc-client" | "vc-bot" => Side::Observed,
         "observer" => Side::Observer,
         _ if name.starts_with("observer-") => Side::Observer,
         _ => Side::Neither,

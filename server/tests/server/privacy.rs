@@ -3,10 +3,12 @@
 use http_body_util::Full;
 use hyper::{Method, Request, body::Bytes};
 use serde_json::{Value, json};
+use sqlx::{Connection as _, SqliteConnection, sqlite::SqliteConnectOptions};
+use tokio::task::JoinSet;
 use tokio_tungstenite::tungstenite::Message;
-use vc_bot::Gateway;
+use vc_bot::{Gateway, Login};
 
-use crate::peers::{otlp::Collector, server::Server};
+use crate::peers::{otlp::Collector, sentry::Envelopes, server::Server};
 
 /// Each is in one input or more, and says in which.
 const PLANTED: [&str; 18] = [
@@ -37,7 +39,12 @@ async fn nothing_that_a_user_sends_is_told_to_anybody() {
     let mut variables: Vec<_> =
         variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
     // Also where things go wrong, and at the most talkative.
-    variables.extend([("VC_LOG", "debug"), ("VC_TRUST_FORWARDED_FOR", "true")]);
+    let (envelopes, dsn) = Envelopes::take().await;
+    variables.extend([
+        ("VC_LOG", "debug"),
+        ("VC_TRUST_FORWARDED_FOR", "true"),
+        ("SENTRY_DSN", &dsn),
+    ]);
     let server = Server::with(&variables);
     let api = server.api();
     let register = json!({
@@ -155,19 +162,56 @@ async fn nothing_that_a_user_sends_is_told_to_anybody() {
     ada.request(Method::DELETE, &of_community, None, &headers).await.unwrap();
     ada.act("/api/v1/auth/logout").await.unwrap();
 
+    fail_at_everything(&server, &login, &bodies, &headers).await;
     let ended = server.stop();
     assert!(ended.status.success());
     let lines: Vec<_> = ended.lines.iter().map(Value::to_string).collect();
     let kept = collector.kept();
     assert!(lines.len() > requests && kept.spans.len() > requests && kept.logs.len() > requests);
-    let leaving = [("lines", lines.join("\n")), ("OTLP", kept.text), ("errors", ended.errors)];
+    let envelopes = envelopes.text();
+    let events = envelopes.matches("database_busy").count();
+    assert!(events >= 20, "{events} events in {envelopes}");
+    let leaving = [
+        ("lines", lines.join("\n")),
+        ("OTLP", kept.text),
+        ("errors", ended.errors),
+        ("Sentry", envelopes),
+    ];
     for (where_to, text) in &leaving {
         let text = text.to_lowercase();
         let found = secrets.iter().find(|secret| text.contains(&secret.to_lowercase()));
         assert_eq!(found, None, "in {where_to}");
         // One record names an endpoint: the collector's.
         let addresses = text.matches("127.0.0.1").count();
-        assert_eq!(addresses, usize::from(*where_to != "errors"), "in {where_to}");
+        let expected = usize::from(["lines", "OTLP"].contains(where_to));
+        assert_eq!(addresses, expected, "in {where_to}");
         assert!(!text.contains("argon2"), "a hash is in {where_to}");
     }
+}
+
+/// Has every route that writes fail by the server's fault, with secrets in its request.
+async fn fail_at_everything(
+    server: &Server,
+    login: &Login,
+    bodies: &[Option<Value>],
+    headers: &[(&'static str, &'static str)],
+) {
+    let login = server.api().log_in(PLANTED[0], PLANTED[2]).await.unwrap_or_else(|_| login.clone());
+    let options = SqliteConnectOptions::new().filename(server.database());
+    let mut other = SqliteConnection::connect_with(&options).await.unwrap();
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut other).await.unwrap();
+    let mut requests = JoinSet::new();
+    for path in ["auth/register", "auth/login", "auth/refresh", "auth/logout", "communities"] {
+        let body = json!({"username": "planted-user-2", "password": PLANTED[2]});
+        let named = json!({"name": PLANTED[6]});
+        for body in bodies.iter().cloned().chain([Some(body), Some(named)]) {
+            let (api, headers) = (login.api.clone(), headers.to_vec());
+            let path = format!("/api/v1/{path}");
+            requests.spawn(async move {
+                api.request(Method::POST, &path, body.as_ref(), &headers).await.map(|it| it.status)
+            });
+        }
+    }
+    while requests.join_next().await.is_some() {}
+    sqlx::query("ROLLBACK").execute(&mut other).await.unwrap();
 }

@@ -5,3 +5,5 @@ pub(crate) mod server;
 pub(crate) mod otlp;
 
 pub(crate) mod band;
+
+pub(crate) mod sentry;

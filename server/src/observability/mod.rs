@@ -22,8 +22,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use opentelemetry::{
-    KeyValue, global, metrics::MeterProvider as _, propagation::TextMapCompositePropagator,
-    trace::TracerProvider as _,
+    KeyValue, global, logs::LoggerProvider as _, metrics::MeterProvider as _,
+    propagation::TextMapCompositePropagator, trace::TracerProvider as _,
 };
 use opentelemetry_otlp::{
     LogExporter, MetricExporter, SpanExporter, WithExportConfig as _, WithHttpConfig as _,
@@ -92,7 +92,6 @@ pub fn init(config: &Telemetry, environment: Environment) -> anyhow::Result<Obse
                 metadata.is_span() && metadata.target() == tracing::SPAN
             }))
     });
-    use opentelemetry::logs::LoggerProvider as _;
     let lines = LogLayer::new(config.log, logger.as_ref().map(|provider| provider.logger(SCOPE)));
     let subscriber = tracing_subscriber::registry().with(spans).with(lines);
     ::tracing::subscriber::set_global_default(subscriber)
@@ -115,9 +114,11 @@ impl Observability {
 
     /// Sends what waits, and ends. It blocks for as long as exports take.
     pub fn shutdown(self) {
+        std::thread::scope(|scope| {
+            scope.spawn(|| self.tracer.map(|provider| provider.shutdown_with_timeout(FAREWELL)));
+            scope.spawn(|| self.logger.map(|provider| provider.shutdown_with_timeout(FAREWELL)));
+        });
         // Metrics last: they count what became of the others.
-        let _counted = self.tracer.map(|provider| provider.shutdown_with_timeout(FAREWELL));
-        let _counted = self.logger.map(|provider| provider.shutdown_with_timeout(FAREWELL));
         let _counted = self.meter.map(|provider| provider.shutdown_with_timeout(FAREWELL));
         drop(self.sentry);
     }
@@ -176,7 +177,7 @@ fn tracer(config: &Telemetry, resource: &Resource) -> anyhow::Result<SdkTracerPr
         }
         Protocol::HttpProtobuf => SpanExporter::builder()
             .with_http()
-            .with_http_client(Transport::new(transport::TIMEOUT))
+            .with_http_client(Transport::new())
             .with_endpoint(target(config, "traces")?)
             .build(),
     };
@@ -194,7 +195,7 @@ fn meter(config: &Telemetry, resource: &Resource) -> anyhow::Result<SdkMeterProv
             .build(),
         Protocol::HttpProtobuf => MetricExporter::builder()
             .with_http()
-            .with_http_client(Transport::new(transport::TIMEOUT))
+            .with_http_client(Transport::new())
             .with_endpoint(target(config, "metrics")?)
             .build(),
     };
@@ -210,7 +211,7 @@ fn logger(config: &Telemetry, resource: Resource) -> anyhow::Result<SdkLoggerPro
         }
         Protocol::HttpProtobuf => LogExporter::builder()
             .with_http()
-            .with_http_client(Transport::new(transport::TIMEOUT))
+            .with_http_client(Transport::new())
             .with_endpoint(target(config, "logs")?)
             .build(),
     };

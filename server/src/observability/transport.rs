@@ -8,8 +8,8 @@ use bytes::Bytes;
 use opentelemetry_http::{HttpClient, HttpError};
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
-/// How long an export may take, unless `OTEL_EXPORTER_OTLP_TIMEOUT` says otherwise.
-pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
+/// How long an export may take, unless the environment says otherwise.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// An answer to an export is small.
 const ANSWER: u64 = 1 << 20;
@@ -19,7 +19,10 @@ const ANSWER: u64 = 1 << 20;
 pub(super) struct Transport(ureq::Agent);
 
 impl Transport {
-    pub(super) fn new(timeout: Duration) -> Self {
+    /// With the time limit of `OTEL_EXPORTER_OTLP_TIMEOUT`, in milliseconds.
+    pub(super) fn new() -> Self {
+        let timeout = std::env::var("OTEL_EXPORTER_OTLP_TIMEOUT").ok();
+        let timeout = timeout.and_then(|text| text.trim().parse().ok()).map(Duration::from_millis);
         // The authorities that this host believes, as over gRPC.
         let native = rustls_native_certs::load_native_certs().certs;
         let native = native.iter().map(|one| Certificate::from_der(one).to_owned());
@@ -27,7 +30,7 @@ impl Transport {
             TlsConfig::builder().root_certs(RootCerts::new_with_certs(&native.collect::<Vec<_>>()));
         let config = ureq::Agent::config_builder()
             .tls_config(tls.build())
-            .timeout_global(Some(timeout))
+            .timeout_global(Some(timeout.unwrap_or(TIMEOUT)))
             .http_status_as_error(false)
             // A collector that sends elsewhere is not the one that was configured.
             .max_redirects(0)

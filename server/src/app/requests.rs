@@ -88,7 +88,8 @@ impl Exchange {
         let took = self.began.elapsed();
         self.metrics.request_ended(&self.request, status, error, took);
         if let Some(status) = status {
-            self.span.record("http.response.status_code", status);
+            // As a number: the layer makes text of what has no sign.
+            self.span.record("http.response.status_code", i64::from(status));
         }
         if let Some(error) = error {
             self.span.record("error.type", error);

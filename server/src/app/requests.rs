@@ -67,6 +67,8 @@ pub(super) fn panicked(_: Box<dyn Any + Send>) -> Response {
 impl Exchange {
     fn end(&mut self, response: &Response) {
         self.has_ended = true;
+        // To report an error takes time that the handler did not.
+        let took = self.began.elapsed();
         let status = response.status();
         let outcome = match status {
             status if status.is_server_error() => Outcome::Error,
@@ -81,11 +83,16 @@ impl Exchange {
                 crash::report(kind);
             }
         }
-        self.tell(Some(status.as_u16()), kind, outcome);
+        self.tell(Some(status.as_u16()), kind, outcome, took);
     }
 
-    fn tell(&self, status: Option<u16>, error: Option<&'static str>, outcome: Outcome) {
-        let took = self.began.elapsed();
+    fn tell(
+        &self,
+        status: Option<u16>,
+        error: Option<&'static str>,
+        outcome: Outcome,
+        took: Duration,
+    ) {
         self.metrics.request_ended(&self.request, status, error, took);
         if let Some(status) = status {
             // As a number: the layer makes text of what has no sign.
@@ -126,8 +133,8 @@ impl Exchange {
 impl Drop for Exchange {
     fn drop(&mut self) {
         if !self.has_ended {
-            let span = self.span.clone();
-            span.in_scope(|| self.tell(None, Some("cancelled"), Outcome::Cancelled));
+            let (span, took) = (self.span.clone(), self.began.elapsed());
+            span.in_scope(|| self.tell(None, Some("cancelled"), Outcome::Cancelled, took));
         }
     }
 }

@@ -65,6 +65,10 @@ fn clean(event: Event<'static>) -> Event<'static> {
 /// Tells of an error of the server, by its type alone.
 pub(crate) fn report(kind: &'static str) {
     tracing::error!(target: LOG, event = "server.error", outcome = "error", error.type = kind, "the server failed a request");
+    // To name the functions of a stack takes more than a second at first.
+    if !sentry::Hub::current().client().is_some_and(|client| client.is_enabled()) {
+        return;
+    }
     let exception = Exception {
         ty: kind.to_owned(),
         stacktrace: sentry::integrations::backtrace::current_stacktrace(),

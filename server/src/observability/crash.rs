@@ -4,7 +4,7 @@ use std::{borrow::Cow, panic, sync::Arc};
 
 use sentry::{
     ClientInitGuard, ClientOptions,
-    protocol::{Event, Exception, Level, Map, Values},
+    protocol::{Event, Exception, Frame, Level, Map, Stacktrace, Values},
 };
 
 use super::{contract::Carrier, tracing::LOG};
@@ -20,6 +20,7 @@ pub(super) fn start(config: &Telemetry, environment: Environment) -> Option<Clie
     options.send_default_pii = false;
     options.max_breadcrumbs = 0;
     options.attach_stacktrace = true;
+    options.in_app_include = vec![env!("CARGO_CRATE_NAME")];
     options.before_send = Some(Arc::new(|event| Some(clean(event))));
     Some(sentry::init(options))
 }
@@ -30,16 +31,7 @@ fn clean(event: Event<'static>) -> Event<'static> {
         ty: one.ty,
         // What a panic says may be what a user sent.
         value: None,
-        stacktrace: one.stacktrace.map(|mut trace| {
-            for frame in &mut trace.frames {
-                frame.vars = Map::new();
-                frame.pre_context = Vec::new();
-                frame.post_context = Vec::new();
-                frame.context_line = None;
-            }
-            trace.registers = Map::new();
-            trace
-        }),
+        stacktrace: one.stacktrace.map(clean_stack),
         mechanism: one.mechanism.map(|mut mechanism| {
             mechanism.data = Map::new();
             mechanism.description = None;
@@ -60,6 +52,20 @@ fn clean(event: Event<'static>) -> Event<'static> {
         sdk: event.sdk,
         ..Event::default()
     }
+}
+
+/// Functions, files and lines. No address: it tells how to attack this very process.
+fn clean_stack(trace: Stacktrace) -> Stacktrace {
+    let frames = trace.frames.into_iter().map(|one| Frame {
+        function: one.function,
+        package: one.package,
+        filename: one.filename,
+        abs_path: one.abs_path,
+        lineno: one.lineno,
+        in_app: one.in_app,
+        ..Frame::default()
+    });
+    Stacktrace { frames: frames.collect(), ..Stacktrace::default() }
 }
 
 /// Tells of an error of the server, by its type alone.

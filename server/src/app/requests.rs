@@ -30,6 +30,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 struct Exchange {
     metrics: Metrics,
     request: metrics::Request,
+    id: String,
     span: Span,
     began: Instant,
     has_ended: bool,
@@ -49,8 +50,14 @@ pub(super) async fn observe(
     let span = spans::request(&described, request.headers(), &id);
     let _present = metrics.request_began(&described);
     let began = Instant::now();
-    let mut exchange =
-        Exchange { metrics, request: described, span: span.clone(), began, has_ended: false };
+    let mut exchange = Exchange {
+        metrics,
+        request: described,
+        id: id.clone(),
+        span: span.clone(),
+        began,
+        has_ended: false,
+    };
     let mut response = next.run(request).instrument(span.clone()).await;
     span.in_scope(|| exchange.end(&response));
     if let Ok(id) = HeaderValue::from_str(&id) {
@@ -80,10 +87,21 @@ impl Exchange {
         if let Some(kind) = kind.filter(|_| outcome == Outcome::Error) {
             // A panic has been told of where it was.
             if kind != "panic" {
-                crash::report(kind);
+                self.report(kind, status.as_u16());
             }
         }
         self.tell(Some(status.as_u16()), kind, outcome, took);
+    }
+
+    fn report(&self, kind: &'static str, status: u16) {
+        let metrics::Request { method, route } = &self.request;
+        let tags = [
+            ("http.request.method", (*method).to_owned()),
+            ("http.response.status_code", status.to_string()),
+            ("request_id", self.id.clone()),
+        ];
+        let route = route.clone().map(|route| ("http.route", route));
+        crash::report(kind, tags.into_iter().chain(route));
     }
 
     fn tell(

@@ -68,8 +68,11 @@ fn clean_stack(trace: Stacktrace) -> Stacktrace {
     Stacktrace { frames: frames.collect(), ..Stacktrace::default() }
 }
 
-/// Tells of an error of the server, by its type alone.
-pub(crate) fn report(kind: &'static str) {
+/// Tells of an error of the server: its type, and of which request.
+pub(crate) fn report(
+    kind: &'static str,
+    request: impl IntoIterator<Item = (&'static str, String)>,
+) {
     tracing::error!(target: LOG, event = "server.error", outcome = "error", error.type = kind, "the server failed a request");
     // To name the functions of a stack takes more than a second at first.
     if !sentry::Hub::current().client().is_some_and(|client| client.is_enabled()) {
@@ -80,10 +83,14 @@ pub(crate) fn report(kind: &'static str) {
         stacktrace: sentry::integrations::backtrace::current_stacktrace(),
         ..Exception::default()
     };
+    let mut tags: Map<_, _> =
+        request.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    tags.insert("error.type".to_owned(), kind.to_owned());
+    tags.insert("outcome".to_owned(), "error".to_owned());
     sentry::capture_event(Event {
         level: Level::Error,
         exception: vec![exception].into(),
-        tags: [("error.type".to_owned(), kind.to_owned())].into(),
+        tags,
         platform: Cow::Borrowed("native"),
         ..Event::default()
     });

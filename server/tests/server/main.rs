@@ -20,3 +20,6 @@ mod privacy;
 mod failures;
 
 mod command;
+
+mod collector;
+

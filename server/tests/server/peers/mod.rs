@@ -7,3 +7,10 @@ pub(crate) mod otlp;
 pub(crate) mod band;
 
 pub(crate) mod sentry;
+
+pub(crate) mod tool;
+
+pub(crate) mod otelcol;
+
+pub(crate) mod writer;
+

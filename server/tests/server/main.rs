@@ -23,3 +23,5 @@ mod command;
 
 mod collector;
 
+mod sentry;
+

@@ -12,5 +12,7 @@ pub(crate) mod tool;
 
 pub(crate) mod otelcol;
 
+pub(crate) mod bugsink;
+
 pub(crate) mod writer;
 

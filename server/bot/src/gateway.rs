@@ -7,14 +7,18 @@ use hyper::StatusCode;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio_tungstenite::{
-    WebSocketStream, client_async,
+    WebSocketStream, client_async_with_config,
     tungstenite::{
-        self, Message,
+        self, Message, Utf8Bytes,
         client::IntoClientRequest as _,
         http::HeaderValue,
-        protocol::{CloseFrame, frame::coding::CloseCode},
+        protocol::{CloseFrame, WebSocketConfig, frame::coding::CloseCode},
     },
 };
+
+/// Bytes that are read at once. So many are set to zero before each attempt to read, so
+/// tungstenite's 128 KiB would cost more than all that is done with a message.
+const READ_BUFFER: usize = 4 << 10;
 
 /// A connection to the gateway, and how far it got.
 #[derive(Debug)]
@@ -76,7 +80,9 @@ impl Gateway {
         for (name, value) in headers {
             set(name, value);
         }
-        let (socket, _) = client_async(request, stream).await.map_err(|error| match error {
+        let config = WebSocketConfig::default().read_buffer_size(READ_BUFFER);
+        let opened = client_async_with_config(request, stream, Some(config)).await;
+        let (socket, _) = opened.map_err(|error| match error {
             tungstenite::Error::Http(response) => GatewayError::Refused(response.status()),
             other => other.into(),
         })?;
@@ -141,18 +147,30 @@ impl Gateway {
         if let Some(said) = self.early.pop_front() {
             return Ok(Heard::Said(self.note(said)));
         }
+        let text = match self.hear_words().await {
+            Ok(text) => text,
+            Err(GatewayError::Closed(code)) => return Ok(Heard::Closed(code)),
+            Err(error) => return Err(error),
+        };
+        let said = serde_json::from_str(&text).unwrap_or(Value::Null);
+        Ok(Heard::Said(self.note(said)))
+    }
+
+    /// The next thing that comes in, as it is written: for those who hear much and look at
+    /// little of it. What was heard early is not repeated, and nothing is noted.
+    ///
+    /// # Errors
+    /// When the connection ends or breaks.
+    pub async fn hear_words(&mut self) -> Result<Utf8Bytes, GatewayError> {
         loop {
             match self.socket.next().await {
-                Some(Ok(Message::Text(text))) => {
-                    let said = serde_json::from_str(&text).unwrap_or(Value::Null);
-                    return Ok(Heard::Said(self.note(said)));
-                }
+                Some(Ok(Message::Text(text))) => return Ok(text),
                 Some(Ok(Message::Close(frame))) => {
-                    return Ok(Heard::Closed(frame.map(|frame| frame.code.into())));
+                    return Err(GatewayError::Closed(frame.map(|frame| frame.code.into())));
                 }
                 Some(Ok(_)) => {}
                 Some(Err(error)) => return Err(error.into()),
-                None => return Ok(Heard::Closed(None)),
+                None => return Err(GatewayError::Closed(None)),
             }
         }
     }

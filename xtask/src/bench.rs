@@ -1,9 +1,10 @@
-//! `bench`: what the programs cost, measured on this machine.
+//! `bench`: what the programs and the server cost, measured on this machine.
 
 mod flows;
 mod impact;
 mod page;
 mod report;
+mod server;
 
 use std::process::ExitCode;
 
@@ -33,6 +34,9 @@ enum What {
     /// What watching adds to the packets of a UDP and a TCP echo: the observer, the floor
     /// programs and tcpdump, in one run, against the budgets
     Impact(Timed),
+    /// What telemetry costs vc-server: requests, and messages that are delivered to a thousand
+    /// connections; no root needed
+    Server(Timed),
 }
 
 /// How to measure what takes as long as one likes.
@@ -41,18 +45,22 @@ pub(crate) struct Timed {
     /// How long, in all; more of it means more rounds
     #[arg(long, default_value_t = 60)]
     seconds: u32,
-    /// Write the figures into docs/performance.md
+    /// Write the figures into docs/performance.md, those of the server into
+    /// docs/server/performance.md
     #[arg(long)]
     write: bool,
 }
 
-/// Measures as root.
+/// Measures the server as anyone, and everything else as root.
 pub(crate) fn main(places: &Places, args: &Args) -> Result<ExitCode> {
-    setup::ensure(places, &[Part::Rust, Part::Linker], false)?;
+    if !matches!(args.what, What::Server(_)) {
+        setup::ensure(places, &[Part::Rust, Part::Linker], false)?;
+    }
     match &args.what {
         What::Kernel(args) => kernel(places, args),
         What::Flows(args) => flows::main(places, args),
         What::Impact(args) => impact::main(places, args),
+        What::Server(args) => server::main(places, args),
     }
 }
 

@@ -1,4 +1,4 @@
-//! The figures in `docs/performance.md`, between two marks.
+//! The figures on a page of the documentation, between two marks.
 
 use std::fs;
 use std::path::Path;
@@ -12,7 +12,9 @@ use super::report::{BUDGETS, Report, TIMED, WHOLE};
 pub(super) fn write(path: &Path, bench: &str, figures: &str) -> Result<()> {
     let page = fs::read_to_string(path)
         .with_context(|| format!("cannot read {}: restore it from git", path.display()))?;
-    fs::write(path, replace(&page, bench, figures)?)
+    let page = replace(&page, bench, figures)
+        .with_context(|| format!("cannot write figures into {}", path.display()))?;
+    fs::write(path, page)
         .with_context(|| format!("cannot write {}: make it writable", path.display()))
 }
 
@@ -26,7 +28,7 @@ fn replace(page: &str, bench: &str, figures: &str) -> Result<String> {
     };
     let (before, after) = marks().with_context(|| {
         format!(
-            "docs/performance.md has lost the two marks of `cargo xtask bench {bench} --write`: restore them from git"
+            "the page has lost the two marks of `cargo xtask bench {bench} --write`: restore them from git"
         )
     })?;
     Ok(format!("{before}{begin}\n{figures}\n{end}{after}"))
@@ -64,7 +66,10 @@ pub(super) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     let head: Vec<String> = head.iter().map(|&title| title.to_owned()).collect();
     let rule: Vec<String> = head
         .iter()
-        .map(|title| if title.ends_with("ns") || title == "ratio" { "--:" } else { "---" })
+        .map(|title| {
+            let is_number = ["ns", "µs", "a second"].iter().any(|end| title.ends_with(end));
+            if is_number || title == "ratio" { "--:" } else { "---" }
+        })
         .map(str::to_owned)
         .collect();
     let body: String = rows.iter().map(|row| line(row)).collect();

@@ -33,6 +33,11 @@ const MOST_SESSIONS: usize = 50;
 /// Bytes of a message, from a client.
 const MOST_MESSAGE: usize = 64 << 10;
 
+/// Bytes that are read at once. Each connection keeps so many, and before each attempt to
+/// read they are set to zero: with the 128 KiB that are usual, that is a quarter of what it
+/// takes to tell a client of a message.
+const READ_BUFFER: usize = 4 << 10;
+
 /// Bytes that may wait for a socket to take them, beside what the kernel holds.
 const MOST_UNSENT: usize = 4 << 20;
 
@@ -121,6 +126,7 @@ async fn open(
         .protocols([protocol::PROTOCOL])
         .max_message_size(MOST_MESSAGE)
         .max_frame_size(MOST_MESSAGE)
+        .read_buffer_size(READ_BUFFER)
         .max_write_buffer_size(MOST_UNSENT);
     Ok(upgrade.on_upgrade(move |socket| connection.run(socket)))
 }

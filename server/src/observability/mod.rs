@@ -96,7 +96,7 @@ pub fn init(config: &Telemetry, environment: Environment) -> anyhow::Result<Obse
     let subscriber = tracing_subscriber::registry().with(spans).with(lines);
     ::tracing::subscriber::set_global_default(subscriber)
         .map_err(|error| anyhow!("telemetry was started before: {error}"))?;
-    crash::log_panics(sentry.is_some());
+    crash::log_panics();
 
     let nobody = SdkMeterProvider::default();
     let provider = meter.as_ref().unwrap_or(&nobody);

@@ -24,4 +24,3 @@ mod command;
 mod collector;
 
 mod sentry;
-

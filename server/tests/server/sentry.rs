@@ -113,19 +113,8 @@ async fn an_error_of_the_server_reaches_sentry_and_no_word_of_a_user_does() {
     assert_eq!(event["tags"], tags);
     let exceptions = event["exception"]["values"].as_array().unwrap();
     assert_eq!(exceptions.len(), 1);
-    assert_eq!(keys(&exceptions[0]), ["stacktrace", "type"].into(), "no value, no message");
+    assert_eq!(keys(&exceptions[0]), ["type"].into(), "no value, no message");
     assert_eq!(exceptions[0]["type"], "database_busy");
-    let frames = exceptions[0]["stacktrace"]["frames"].as_array().unwrap();
-    let of_frame = ["abs_path", "filename", "function", "in_app", "lineno", "package"].into();
-    let mut ours = 0;
-    for frame in frames {
-        assert!(keys(frame).is_subset(&of_frame), "{frame:#}");
-        let is_ours = frame["package"] == "vc_server";
-        assert_eq!(frame["in_app"] == true, is_ours, "{frame:#}");
-        ours += usize::from(is_ours);
-    }
-    assert!(ours > 0, "the server's own code is in it");
-
     let text = events[0].to_string();
     let secrets = [&ada.access_token, &ada.refresh_token, &bob.access_token, &other];
     for secret in secrets.into_iter().map(String::as_str).chain(["zq-secret", "zq secret"]) {
@@ -135,5 +124,5 @@ async fn an_error_of_the_server_reaches_sentry_and_no_word_of_a_user_does() {
             assert!(!is_there, "{secret} in {}", file.display());
         }
     }
-    println!("one event of {} bytes, {} frames, {ours} of them ours", text.len(), frames.len());
+    println!("one event of {} bytes", text.len());
 }

@@ -15,4 +15,3 @@ pub(crate) mod otelcol;
 pub(crate) mod bugsink;
 
 pub(crate) mod writer;
-

@@ -1,7 +1,8 @@
 //! The configuration: the command line, then the environment, then the file.
 
+mod secret;
+
 use std::{
-    fmt,
     net::SocketAddr,
     num::NonZeroU32,
     path::{Path, PathBuf},
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use configuration::otlp::{Endpoint, EndpointError, Protocol};
+pub use secret::Secret;
 
 /// Read when no other file is named, and only if it is there.
 const DEFAULT_FILE: &str = "/etc/vc-server/vc-server.yaml";
@@ -53,30 +55,6 @@ impl Environment {
     }
 }
 
-/// Something that is not printed.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Secret(String);
-
-impl Secret {
-    /// What it is.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("***")
-    }
-}
-
-impl From<&str> for Secret {
-    fn from(text: &str) -> Self {
-        Self(text.to_owned())
-    }
-}
-
 /// Every key. One struct for the command line, the environment and the file, so that
 /// they cannot differ.
 #[derive(Clone, Debug, Default, Args, Serialize, Deserialize, JsonSchema)]
@@ -111,6 +89,12 @@ pub struct Settings {
     #[serde(with = "humantime_serde")]
     #[schemars(with = "Option<String>")]
     refresh_token_lifetime: Option<Duration>,
+    /// How long a refresh token that was used is good once more, for its answer may have been
+    /// lost on its way; then its use ends the login [default: 10s]
+    #[arg(long, global = true, env = "VC_REFRESH_GRACE", value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[serde(with = "humantime_serde")]
+    #[schemars(with = "Option<String>")]
+    refresh_grace: Option<Duration>,
     /// Attempts to register, log in or refresh that an address has in a minute, and half as many
     /// for an account [default: 20]
     #[arg(long, global = true, env = "VC_AUTH_ATTEMPTS_PER_MINUTE", value_name = "N")]
@@ -225,6 +209,8 @@ pub struct Config {
     pub access_token_lifetime: Duration,
     /// Of a refresh token.
     pub refresh_token_lifetime: Duration,
+    /// Of a refresh token that was used.
+    pub refresh_grace: Duration,
     /// Of an address.
     pub auth_attempts_per_minute: NonZeroU32,
     /// Of a user.
@@ -356,6 +342,7 @@ impl Config {
             ("jwt_secret", hidden(&self.jwt_secret)),
             ("access_token_lifetime", time(self.access_token_lifetime)),
             ("refresh_token_lifetime", time(self.refresh_token_lifetime)),
+            ("refresh_grace", time(self.refresh_grace)),
             ("auth_attempts_per_minute", self.auth_attempts_per_minute.get().into()),
             ("messages_per_minute", self.messages_per_minute.get().into()),
             ("trust_forwarded_for", self.trust_forwarded_for.into()),
@@ -383,6 +370,7 @@ impl Config {
         for (key, value, least, most) in [
             ("access_token_lifetime", self.access_token_lifetime, second, 24 * HOUR),
             ("refresh_token_lifetime", self.refresh_token_lifetime, second, 366 * 24 * HOUR),
+            ("refresh_grace", self.refresh_grace, Duration::ZERO, HOUR),
             ("heartbeat_interval", self.heartbeat_interval, second / 10, HOUR),
             ("resume_window", self.resume_window, Duration::ZERO, HOUR),
             ("ring_timeout", self.ring_timeout, second / 10, HOUR),
@@ -393,8 +381,8 @@ impl Config {
             }
         }
         match &self.jwt_secret {
-            Some(Secret(secret)) if secret.len() < SECRET_BYTES => {
-                return Err(ConfigError::ShortSecret(secret.len()));
+            Some(secret) if secret.expose().len() < SECRET_BYTES => {
+                return Err(ConfigError::ShortSecret(secret.expose().len()));
             }
             None if self.environment == Environment::Production => {
                 return Err(ConfigError::NoSecret);
@@ -464,6 +452,7 @@ fn effective(given: Settings, file: Settings) -> Result<Config, ConfigError> {
         jwt_secret: value!(jwt_secret),
         access_token_lifetime: value!(access_token_lifetime, HOUR / 4),
         refresh_token_lifetime: value!(refresh_token_lifetime, 30 * 24 * HOUR),
+        refresh_grace: value!(refresh_grace, Duration::from_secs(10)),
         auth_attempts_per_minute: value!(auth_attempts_per_minute, number(20)),
         messages_per_minute: value!(messages_per_minute, number(120)),
         trust_forwarded_for: value!(trust_forwarded_for, false),

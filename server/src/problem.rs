@@ -152,6 +152,7 @@ impl From<StoreError> for Problem {
         match error {
             StoreError::Busy => Self::Busy,
             StoreError::Full => Self::Full,
+            StoreError::Gone => Self::NotFound,
             StoreError::Taken | StoreError::Failed => Self::Internal("database_error"),
         }
     }

@@ -7,7 +7,6 @@ mod requests;
 mod openapi;
 
 use std::{
-    future::IntoFuture as _,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -24,13 +23,13 @@ use tokio::{
     net::TcpListener,
     time::{MissedTickBehavior, interval, timeout},
 };
-use tower_http::{catch_panic::CatchPanicLayer, timeout::TimeoutLayer};
+use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::{
-    auth::{self, Auth, Peer, Tokens},
+    auth::{self, Auth, Tokens},
     chat::{self, Chat},
     config::Config,
-    events::{Hub, Status},
+    events::Hub,
     observability::{metrics::Metrics, tracing::LOG},
     problem::Problem,
     store::Store,
@@ -38,15 +37,13 @@ use crate::{
     ws::{self, Gateway},
 };
 
-use door::Door;
-
 pub use openapi::description;
 
 /// Bytes of a request's body.
 const MOST_BODY: usize = 64 << 10;
 
-/// How long a request may take.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Connections besides those of the gateway.
+const MOST_REQUESTS: usize = 1_024;
 
 /// How often sessions are looked at whose clients are away.
 const LOOK: Duration = Duration::from_millis(500);
@@ -88,6 +85,7 @@ impl App {
             tokens.clone(),
             config.auth_attempts_per_minute,
             config.trust_forwarded_for,
+            config.refresh_grace,
         );
         let (s, h, m) = (&store, &hub, &metrics);
         let chat = Chat::new(s.clone(), Arc::clone(h), m.clone(), config.messages_per_minute);
@@ -95,7 +93,7 @@ impl App {
         let gateway = Gateway::new(
             store.clone(),
             Arc::clone(&hub),
-            chat.clone(),
+            (chat.clone(), voice.clone()),
             tokens.clone(),
             metrics.clone(),
             config.heartbeat_interval,
@@ -107,23 +105,22 @@ impl App {
     /// Serves until `stop` is there, then ends what is in progress.
     ///
     /// # Errors
-    /// When the listener fails.
+    /// When the listener has no address.
     pub async fn serve(
         self,
         listener: TcpListener,
         stop: impl Future<Output = ()> + Send,
     ) -> anyhow::Result<()> {
         let port = listener.local_addr().context("the listener has no address")?.port();
-        let router = self.router();
         let (end, ended) = tokio::sync::oneshot::channel::<()>();
-        let service = router.into_make_service_with_connect_info::<Peer>();
-        let server = axum::serve(Door(listener), service).with_graceful_shutdown(async {
+        // Beside gateway connections, requests.
+        let most = self.config.max_connections.get() as usize + MOST_REQUESTS;
+        let mut server = std::pin::pin!(door::serve(listener, self.router(), most, async {
             let _either_way = ended.await;
-        });
+        }));
         tracing::info!(target: LOG, event = "server.listen", outcome = "success", server.port = port, "connections are accepted");
-        let mut server = std::pin::pin!(server.into_future());
         tokio::select! {
-            outcome = &mut server => return outcome.context("the server cannot go on"),
+            () = &mut server => {}
             () = self.look_after() => {}
             () = stop => {}
         }
@@ -155,7 +152,6 @@ impl App {
             .method_not_allowed_fallback(async || Problem::Method)
             .layer(DefaultBodyLimit::max(MOST_BODY))
             .layer(Extension(self.tokens.clone()))
-            .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, PATIENCE))
             .layer(CatchPanicLayer::custom(requests::panicked))
             .layer(middleware::from_fn_with_state(self.metrics.clone(), requests::observe))
     }
@@ -167,8 +163,7 @@ impl App {
         for look in 0_u32.. {
             looks.tick().await;
             for (user, rooms) in self.hub.expire(Instant::now()) {
-                self.gateway.announce(user, Status::Offline, &rooms);
-                self.voice.vanish(user);
+                self.gateway.gone(user, &rooms);
             }
             if look % TIDY == 0 {
                 self.auth.tidy();

@@ -11,13 +11,14 @@ use axum::{
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
+use tokio::time::timeout;
 use tracing::{Instrument as _, Span};
 use uuid::Uuid;
 
 use crate::{
     observability::{
         Outcome, crash,
-        metrics::{self, Metrics},
+        metrics::{self, Metrics, Present},
         tracing::{self as spans, LOG},
     },
     problem::{ErrorType, Problem},
@@ -26,17 +27,21 @@ use crate::{
 /// What a client may name when it asks for help.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// A request in progress; when it goes before it has ended, its client did.
+/// How long an answer may take. The work goes on after that, and its answer is nobody's.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A request in progress.
 struct Exchange {
     metrics: Metrics,
     request: metrics::Request,
     id: String,
     span: Span,
     began: Instant,
-    has_ended: bool,
+    _present: Present,
 }
 
-/// Observes a request from its head to the end of its handler.
+/// Observes a request from its head to the end of its handler. A handler runs to its end
+/// even if its client goes away: what it keeps, it also tells of.
 pub(super) async fn observe(
     State(metrics): State<Metrics>,
     request: Request,
@@ -47,20 +52,29 @@ pub(super) async fn observe(
         route: request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned()),
     };
     let id = Uuid::new_v4().to_string();
+    let header = HeaderValue::from_str(&id);
     let span = spans::request(&described, request.headers(), &id);
     let _present = metrics.request_began(&described);
-    let began = Instant::now();
-    let mut exchange = Exchange {
+    let exchange = Exchange {
         metrics,
         request: described,
-        id: id.clone(),
+        id,
         span: span.clone(),
-        began,
-        has_ended: false,
+        began: Instant::now(),
+        _present,
     };
-    let mut response = next.run(request).instrument(span.clone()).await;
-    span.in_scope(|| exchange.end(&response));
-    if let Ok(id) = HeaderValue::from_str(&id) {
+    let work = async move {
+        let response = next.run(request).await;
+        exchange.end(&response);
+        response
+    };
+    let work = tokio::spawn(work.instrument(span));
+    let mut response = match timeout(PATIENCE, work).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(_)) => Problem::Internal("panic").into_response(),
+        Err(_) => Problem::Busy.into_response(),
+    };
+    if let Ok(id) = header {
         response.headers_mut().insert(REQUEST_ID, id);
     }
     response
@@ -72,8 +86,7 @@ pub(super) fn panicked(_: Box<dyn Any + Send>) -> Response {
 }
 
 impl Exchange {
-    fn end(&mut self, response: &Response) {
-        self.has_ended = true;
+    fn end(self, response: &Response) {
         // To report an error takes time that the handler did not.
         let took = self.began.elapsed();
         let status = response.status();
@@ -90,7 +103,7 @@ impl Exchange {
                 self.report(kind, status.as_u16());
             }
         }
-        self.tell(Some(status.as_u16()), kind, outcome, took);
+        self.tell(status.as_u16(), kind, outcome, took);
     }
 
     fn report(&self, kind: &'static str, status: u16) {
@@ -104,18 +117,10 @@ impl Exchange {
         crash::report(kind, tags.into_iter().chain(route));
     }
 
-    fn tell(
-        &self,
-        status: Option<u16>,
-        error: Option<&'static str>,
-        outcome: Outcome,
-        took: Duration,
-    ) {
+    fn tell(&self, status: u16, error: Option<&'static str>, outcome: Outcome, took: Duration) {
         self.metrics.request_ended(&self.request, status, error, took);
-        if let Some(status) = status {
-            // As a number: the layer makes text of what has no sign.
-            self.span.record("http.response.status_code", i64::from(status));
-        }
+        // As a number: the layer makes text of what has no sign.
+        self.span.record("http.response.status_code", i64::from(status));
         if let Some(error) = error {
             self.span.record("error.type", error);
         }
@@ -123,7 +128,7 @@ impl Exchange {
         self.log(status, outcome, took);
     }
 
-    fn log(&self, status: Option<u16>, outcome: Outcome, took: Duration) {
+    fn log(&self, status: u16, outcome: Outcome, took: Duration) {
         let duration_ms = took.as_micros() as f64 / 1_000.0;
         let metrics::Request { method, route } = &self.request;
         macro_rules! line {
@@ -144,15 +149,6 @@ impl Exchange {
             line!(warn);
         } else {
             line!(info);
-        }
-    }
-}
-
-impl Drop for Exchange {
-    fn drop(&mut self) {
-        if !self.has_ended {
-            let (span, took) = (self.span.clone(), self.began.elapsed());
-            span.in_scope(|| self.tell(None, Some("cancelled"), Outcome::Cancelled, took));
         }
     }
 }

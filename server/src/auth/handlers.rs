@@ -179,13 +179,14 @@ impl Auth {
     ) -> Result<Login, Problem> {
         self.admit(peer, headers)?;
         let Json(Credentials { username, password }) = body?;
+        let username = username.trim();
         let account = token::hash(&username.to_lowercase());
         if let Ok(account) = <[u8; 32]>::try_from(account) {
             self.0.by_account.take(&account).map_err(Problem::TooOften)?;
         }
         // Longer ones cannot have been registered, and would be work for nothing.
         let found = if username.len() <= MOST_ADDRESS && password.chars().count() <= MOST_PASSWORD {
-            self.0.store.login(username.trim()).await?
+            self.0.store.login(username).await?
         } else {
             return Err(Problem::Credentials);
         };
@@ -210,7 +211,8 @@ impl Auth {
             let Json(RefreshRequest { refresh_token }) = body?;
             let new = self.0.tokens.refresh_token().ok_or(Problem::Internal("internal"))?;
             let token = NewToken { hash: &new.hash, expires_at_ms: new.expires_at_ms };
-            let refreshed = self.0.store.refresh(&token::hash(&refresh_token), token).await?;
+            let refreshed =
+                self.0.store.refresh(&token::hash(&refresh_token), token, self.0.grace).await?;
             Ok::<_, Problem>((refreshed, new.text))
         };
         let (refreshed, text) = match result.await {
@@ -222,11 +224,7 @@ impl Auth {
         };
         match refreshed {
             Refreshed::Done { user, family } => {
-                let login = async {
-                    let user = self.0.store.user(user).await?.ok_or(Problem::RefreshToken)?;
-                    self.login(user, &family, text)
-                };
-                let result = login.await;
+                let result = self.login(user, &family, text);
                 let outcome = outcome(&result);
                 (result, outcome)
             }

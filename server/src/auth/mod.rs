@@ -12,7 +12,7 @@ mod user;
 
 pub mod handlers;
 
-use std::{num::NonZeroU32, sync::Arc};
+use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -39,10 +39,12 @@ struct Inner {
     by_address: Limiter<limit::Network>,
     by_account: Limiter<[u8; 32]>,
     trusts_forwarded: bool,
+    grace: Duration,
 }
 
 impl Auth {
-    /// With so many attempts a minute for an address.
+    /// With so many attempts a minute for an address; a refresh token is good once more for
+    /// `grace`.
     #[must_use]
     pub fn new(
         store: Store,
@@ -51,6 +53,7 @@ impl Auth {
         tokens: Tokens,
         attempts: NonZeroU32,
         trusts_forwarded: bool,
+        grace: Duration,
     ) -> Self {
         let half = NonZeroU32::new(attempts.get() / 2).unwrap_or(NonZeroU32::MIN);
         Self(Arc::new(Inner {
@@ -62,6 +65,7 @@ impl Auth {
             by_address: Limiter::per_minute(attempts),
             by_account: Limiter::per_minute(half),
             trusts_forwarded,
+            grace,
         }))
     }
 

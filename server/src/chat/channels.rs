@@ -123,7 +123,7 @@ pub(super) async fn delete(
     if !access.is_owner {
         return Err(Problem::Forbidden);
     }
-    let _turn = chat.0.order.turn(id).await;
+    let _turn = chat.0.order.turn(id).await?;
     chat.0.store.delete_channel(id).await?;
     let gone = Gone { id, community_id: access.community };
     chat.0.hub.tell(Room::of(&access), Event::new("channel.deleted", &gone));
@@ -179,12 +179,17 @@ pub(super) async fn open_dm(
     if other == user.id {
         return Err(Problem::Invalid("a channel is between two"));
     }
-    let id = chat.0.store.open_dm(user.id, other).await?;
-    for one in [user.id, other] {
+    let (id, is_new) = chat.0.store.open_dm(user.id, other).await?;
+    let mut channel = chat.0.store.dms(user.id).await?.into_iter().find(|one| one.id == id);
+    let channel = channel.take().ok_or(Problem::NotFound)?;
+    for (one, of) in [(user.id, other), (other, user.id)] {
         chat.0.hub.join(one, Room::Dm(id));
+        if is_new {
+            let as_seen = Channel { recipient_id: Some(of), last_read_id: None, ..channel.clone() };
+            chat.0.hub.tell_user(one, Event::new("dm.opened", &as_seen));
+        }
     }
-    let channels = chat.0.store.dms(user.id).await?;
-    channels.into_iter().find(|channel| channel.id == id).map(Json).ok_or(Problem::NotFound)
+    Ok(Json(channel))
 }
 
 impl Chat {
@@ -207,7 +212,7 @@ impl Chat {
     /// # Errors
     /// [`Problem`].
     pub(crate) async fn types(&self, user: i64, channel: i64) -> Result<(), Problem> {
-        self.0.limit.take(user)?;
+        self.0.typing.take(user)?;
         let access: Access = self.access(user, channel).await?;
         let doing = Doing { channel_id: channel, user_id: user };
         self.0.hub.tell(Room::of(&access), Event::new("typing", &doing));

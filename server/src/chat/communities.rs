@@ -106,6 +106,7 @@ pub(super) async fn delete(
     if chat.community(user.id, id).await?.owner_id != user.id {
         return Err(Problem::Forbidden);
     }
+    let _turn = chat.0.doors.turn(id).await?;
     chat.0.store.delete_community(id).await?;
     let room = Room::Community(id);
     let gone = Membership { community_id: id, user_id: user.id };
@@ -144,8 +145,9 @@ pub(super) async fn join(
     body: Result<Json<Invitation>, JsonRejection>,
 ) -> Result<Json<Community>, Problem> {
     let Json(Invitation { invite_code }) = body?;
-    let joined = chat.0.store.join(user.id, &invite_code).await?;
-    let community = joined.ok_or(Problem::NotFound)?;
+    let community = chat.0.store.invited(&invite_code).await?.ok_or(Problem::NotFound)?;
+    let _turn = chat.0.doors.turn(community.id).await?;
+    chat.0.store.join(user.id, community.id).await?;
     let room = Room::Community(community.id);
     let came = Membership { community_id: community.id, user_id: user.id };
     chat.0.hub.join(user.id, room);
@@ -165,6 +167,7 @@ pub(super) async fn leave(
     if chat.community(user.id, id).await?.owner_id == user.id {
         return Err(Problem::Conflict("an owner cannot leave: end the community"));
     }
+    let _turn = chat.0.doors.turn(id).await?;
     chat.0.store.leave(user.id, id).await?;
     let room = Room::Community(id);
     chat.0.hub.leave(user.id, room);

@@ -129,7 +129,8 @@ pub(super) async fn edit(
     let (Path((channel, id)), Json(Change { content })) = (path?, change?);
     let access = chat.access(user.id, channel).await?;
     let content = content_of(&content)?;
-    let _turn = chat.0.order.turn(channel).await;
+    chat.0.limit.take(user.id)?;
+    let _turn = chat.0.order.turn(channel).await?;
     let mut message = chat.message(channel, id).await?;
     if message.author_id != user.id {
         return Err(Problem::Forbidden);
@@ -150,7 +151,7 @@ pub(super) async fn delete(
 ) -> Result<StatusCode, Problem> {
     let Path((channel, id)) = path?;
     let access = chat.access(user.id, channel).await?;
-    let _turn = chat.0.order.turn(channel).await;
+    let _turn = chat.0.order.turn(channel).await?;
     let message = chat.message(channel, id).await?;
     if message.author_id != user.id && !access.is_owner {
         return Err(Problem::Forbidden);
@@ -166,8 +167,7 @@ fn content_of(content: &str) -> Result<&str, Problem> {
 }
 
 impl Chat {
-    /// Keeps a message and tells the channel of it, as one whole: a client that goes away
-    /// meanwhile does not keep it from being told.
+    /// Keeps a message and tells the channel of it.
     ///
     /// # Errors
     /// [`Problem`]; then it is neither kept nor told.
@@ -179,15 +179,11 @@ impl Chat {
         draft: &Draft,
         received: Instant,
     ) -> Result<Sent, Problem> {
-        let chat = self.clone();
-        let (draft, traceparent) = (draft.clone(), spans::traceparent(span));
-        let work = async move {
-            let access = chat.check(user, channel, &draft).await?;
-            chat.keep(user, &access, &draft, received, traceparent).await
+        let work = async {
+            let access = self.check(user, channel, draft).await?;
+            self.keep(user, &access, draft, received, spans::traceparent(span)).await
         };
-        // Spawned, for otherwise its end would be that of the request.
-        let done = tokio::spawn(work.instrument(span.clone())).await;
-        done.unwrap_or(Err(Problem::Internal("panic")))
+        work.instrument(span.clone()).await
     }
 
     /// Counts what came of it.
@@ -221,13 +217,14 @@ impl Chat {
     ) -> Result<Sent, Problem> {
         let content = content_of(&draft.content)?;
         let nonce = draft.nonce.as_deref();
-        let _turn = self.0.order.turn(access.channel).await;
+        let _turn = self.0.order.turn(access.channel).await?;
         let message = NewMessage { channel: access.channel, author: user, content, nonce };
         let sent = self.0.store.send(message).await?;
         if let Sent::Before(message) = &sent
-            && message.channel_id != access.channel
+            && (message.channel_id != access.channel || message.content != content)
+            && message.edited_at_ms.is_none()
         {
-            return Err(Problem::Conflict("the nonce is of a message in another channel"));
+            return Err(Problem::Conflict("the nonce is of another message"));
         }
         if let Sent::New(message) = &sent {
             let event = Event::new("message.created", message);

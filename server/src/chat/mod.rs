@@ -30,21 +30,28 @@ struct Inner {
     hub: Arc<Hub>,
     metrics: Metrics,
     limit: Limit,
+    typing: Limit,
+    /// Of channels.
     order: Order,
+    /// Of communities.
+    doors: Order,
 }
 
 impl Chat {
-    /// With so many messages a minute for a user.
+    /// With so many messages a minute for a user, and as many notices of writing.
     #[must_use]
     pub fn new(store: Store, hub: Arc<Hub>, metrics: Metrics, messages: NonZeroU32) -> Self {
-        let limit = Limit::per_minute(messages);
-        Self(Arc::new(Inner { store, hub, metrics, limit, order: Order::default() }))
+        let [limit, typing] = [Limit::per_minute(messages), Limit::per_minute(messages)];
+        let [order, doors] = [Order::default(), Order::default()];
+        Self(Arc::new(Inner { store, hub, metrics, limit, typing, order, doors }))
     }
 
     /// Forgets who wrote long ago.
     pub fn tidy(&self) {
         self.0.limit.tidy();
+        self.0.typing.tidy();
         self.0.order.tidy();
+        self.0.doors.tidy();
     }
 
     /// What a user has to do with a channel.

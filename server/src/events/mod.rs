@@ -70,6 +70,19 @@ struct Presence {
     /// Counts departures, so that a room that is left while memberships are read stays left.
     departures: u64,
     status: Status,
+    /// Whether others were told that the user is there.
+    is_announced: bool,
+}
+
+/// What came of putting a session into its rooms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entered {
+    /// It is in, and its user was there already.
+    Again,
+    /// It is in, and with it its user.
+    First,
+    /// A room was left meanwhile: the rooms have to be found again.
+    NotYet,
 }
 
 /// What a user says of being there.
@@ -103,32 +116,46 @@ impl Hub {
         }
     }
 
-    /// Begins a session, in no room yet. Says how many departures there were.
+    /// Begins a session, in no room yet, unless its user has `most`. Says how many
+    /// departures there were.
     #[must_use]
-    pub fn begin(&self, id: String, user: i64, family: String) -> (Arc<Session>, u64) {
-        let session = Arc::new(Session::new(id.clone(), user, family, self.buffer));
-        lock(&self.sessions).insert(id.clone(), Arc::clone(&session));
+    pub fn begin(
+        &self,
+        id: String,
+        user: i64,
+        family: String,
+        most: usize,
+    ) -> Option<(Attached, u64)> {
         let mut users = lock(&self.users);
         let presence = users.entry(user).or_default();
+        if presence.sessions.len() >= most {
+            return None;
+        }
+        let session = Arc::new(Session::new(id.clone(), user, family, self.buffer));
+        lock(&self.sessions).insert(id.clone(), Arc::clone(&session));
         presence.sessions.insert(id);
-        (session, presence.departures)
+        Some((session.first(), presence.departures))
     }
 
-    /// Puts a session into the rooms that its user was found to be in. False when one was
-    /// left meanwhile: then they have to be found again.
+    /// Puts a session into the rooms that its user was found to be in.
     #[must_use]
-    pub fn enter(&self, session: &Arc<Session>, rooms: &[Room], departures: u64) -> bool {
+    pub fn enter(&self, attached: &Attached, rooms: &[Room], departures: u64) -> Entered {
+        let session = attached.session();
         let mut users = lock(&self.users);
-        let Some(presence) = users.get_mut(&session.user) else { return true };
+        let Some(presence) = users.get_mut(&session.user) else { return Entered::Again };
         if presence.departures != departures {
-            return false;
+            return Entered::NotYet;
         }
         presence.rooms.extend(rooms);
         let mut all = self.rooms.write().unwrap_or_else(PoisonError::into_inner);
         for room in &presence.rooms {
             all.entry(*room).or_default().insert(session.id.clone(), Arc::clone(session));
         }
-        true
+        if std::mem::replace(&mut presence.is_announced, true) {
+            Entered::Again
+        } else {
+            Entered::First
+        }
     }
 
     /// How often a user has left a room.
@@ -186,6 +213,17 @@ impl Hub {
         }
     }
 
+    /// Tells everybody in any of these rooms, once.
+    pub fn tell_all(&self, rooms: &[Room], event: Event) {
+        let event = Arc::new(event);
+        let all = self.rooms.read().unwrap_or_else(PoisonError::into_inner);
+        let sessions: HashMap<_, _> =
+            rooms.iter().filter_map(|room| all.get(room)).flatten().collect();
+        for session in sessions.values() {
+            session.tell(&event);
+        }
+    }
+
     /// Tells all sessions of a user.
     pub fn tell_user(&self, user: i64, event: Event) {
         let event = Arc::new(event);
@@ -197,19 +235,23 @@ impl Hub {
         }
     }
 
-    /// A session that a client wants to go on with; that of somebody else is none.
+    /// A session that a client wants to go on with; that of another login is none.
     #[must_use]
-    pub fn session(&self, id: &str, user: i64) -> Option<Arc<Session>> {
-        lock(&self.sessions).get(id).filter(|session| session.user == user).cloned()
+    pub fn session(&self, id: &str, family: &str) -> Option<Arc<Session>> {
+        lock(&self.sessions).get(id).filter(|session| session.family == family).cloned()
     }
 
-    /// Ends a session. Says in which rooms its user was, if it was the last one.
-    pub fn end(&self, session: &Session) -> Vec<Room> {
+    /// Ends a session with its connection, unless another has it. Says in which rooms its
+    /// user was, if it was the last one.
+    pub fn end(&self, attached: &Attached) -> Option<Vec<Room>> {
+        attached.finish().then(|| self.forget(attached.session())).flatten()
+    }
+
+    /// Forgets a session that nobody can go on with.
+    fn forget(&self, session: &Session) -> Option<Vec<Room>> {
         let mut users = lock(&self.users);
-        if lock(&self.sessions).remove(&session.id).is_none() {
-            return Vec::new();
-        }
-        let Some(presence) = users.get_mut(&session.user) else { return Vec::new() };
+        lock(&self.sessions).remove(&session.id)?;
+        let presence = users.get_mut(&session.user)?;
         presence.sessions.remove(&session.id);
         let mut rooms = self.rooms.write().unwrap_or_else(PoisonError::into_inner);
         for room in &presence.rooms {
@@ -221,31 +263,24 @@ impl Hub {
             }
         }
         if !presence.sessions.is_empty() {
-            return Vec::new();
+            return None;
         }
-        users.remove(&session.user).map(|one| one.rooms.into_iter().collect()).unwrap_or_default()
+        users.remove(&session.user).map(|one| one.rooms.into_iter().collect())
     }
 
     /// Ends the sessions whose clients did not come back, and says whose they were.
     #[must_use]
     pub fn expire(&self, now: Instant) -> Vec<(i64, Vec<Room>)> {
         let all: Vec<_> = lock(&self.sessions).values().cloned().collect();
-        let expired = all.into_iter().filter(|session| session.is_away_since(now, self.window));
-        let ended = expired.map(|session| (session.user, self.end(&session)));
-        ended.filter(|(_, rooms)| !rooms.is_empty()).collect()
+        let expired = all.into_iter().filter(|session| session.expire(now, self.window));
+        expired.filter_map(|session| Some((session.user, self.forget(&session)?))).collect()
     }
 
-    /// Ends the connections of a login.
+    /// Ends the sessions of a login. Those that no connection has wait out their window,
+    /// and nobody can go on with them.
     pub fn revoke(&self, family: &str) {
         for session in lock(&self.sessions).values().filter(|one| one.family == family) {
             session.revoke();
-        }
-    }
-
-    /// Ends every connection, for the server does.
-    pub fn shut_down(&self) {
-        for session in lock(&self.sessions).values() {
-            session.shut_down();
         }
     }
 
@@ -264,12 +299,6 @@ impl Hub {
         let known = lock(&self.users);
         let status = |user| known.get(user).map_or(Status::Offline, |presence| presence.status);
         users.iter().map(status).collect()
-    }
-
-    /// How many a user has.
-    #[must_use]
-    pub fn sessions_of(&self, user: i64) -> usize {
-        lock(&self.users).get(&user).map_or(0, |presence| presence.sessions.len())
     }
 }
 

@@ -30,14 +30,19 @@ struct Queue {
     last: u64,
     /// Number of the last event that the connection at hand was given.
     given: u64,
+    /// Number of the last event that there was when that connection came: what it missed
+    /// before is no fault of it.
+    missed_to: u64,
     /// The connection at hand, counted from 1.
     connection: u64,
     away_since: Option<Instant>,
     ended: Option<Ended>,
+    /// Nobody can go on with it.
+    is_over: bool,
 }
 
-/// A connection that has a session.
-#[derive(Clone, Debug)]
+/// A connection that has a session; when it goes, the session waits for another.
+#[derive(Debug)]
 pub struct Attached {
     session: Arc<Session>,
     connection: u64,
@@ -52,15 +57,13 @@ pub enum Ended {
     Replaced,
     /// Its login was ended.
     Revoked,
-    /// The server ends. The client may come back elsewhere, without the session.
-    ShutDown,
 }
 
 /// What a connection has to tell.
 pub type Backlog = Vec<(u64, Arc<Event>)>;
 
 /// Whether a client can go on where it was.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub enum Resumed {
     /// It can; so many events were missed.
     Done(Attached, u64),
@@ -77,9 +80,11 @@ impl Session {
             capacity,
             last: 0,
             given: 0,
+            missed_to: 0,
             connection: 1,
             away_since: None,
             ended: None,
+            is_over: false,
         };
         Self { id, user, family, queue: Mutex::new(queue), wake: Notify::new() }
     }
@@ -91,8 +96,7 @@ impl Session {
     }
 
     /// The connection that began it.
-    #[must_use]
-    pub fn first(self: &Arc<Self>) -> Attached {
+    pub(super) fn first(self: &Arc<Self>) -> Attached {
         Attached { session: Arc::clone(self), connection: 1 }
     }
 
@@ -100,7 +104,8 @@ impl Session {
     #[must_use]
     pub fn resume(self: &Arc<Self>, seen: u64) -> Resumed {
         let mut queue = lock(&self.queue);
-        if seen > queue.last {
+        let is_revoked = queue.ended == Some(Ended::Revoked);
+        if queue.is_over || is_revoked || seen > queue.last {
             return Resumed::Unknown;
         }
         let oldest = queue.events.front().map_or(queue.last + 1, |(number, _)| *number);
@@ -109,6 +114,7 @@ impl Session {
         }
         queue.acknowledge(seen);
         queue.given = seen;
+        queue.missed_to = queue.last;
         queue.connection += 1;
         queue.away_since = None;
         queue.ended = None;
@@ -125,12 +131,13 @@ impl Session {
         queue.last += 1;
         let number = queue.last;
         queue.events.push_back((number, Arc::clone(event)));
-        if queue.events.len() > queue.capacity {
-            queue.events.pop_front();
-        }
-        let is_here = queue.away_since.is_none();
+        let is_full = queue.events.len() > queue.capacity;
+        let dropped = if is_full { queue.events.pop_front() } else { None };
+        let is_lost = dropped.is_some_and(|(number, _)| number > queue.given);
+        let behind = queue.last - queue.given.max(queue.missed_to);
         // Half of the room is left for what comes until the client is back.
-        if is_here && queue.last - queue.given > queue.capacity as u64 / 2 {
+        let is_slow = is_lost || behind > queue.capacity as u64 / 2;
+        if queue.away_since.is_none() && is_slow {
             queue.ended.get_or_insert(Ended::Slow);
         }
         drop(queue);
@@ -138,21 +145,16 @@ impl Session {
     }
 
     pub(super) fn revoke(&self) {
-        self.stop(Ended::Revoked);
-    }
-
-    pub(super) fn shut_down(&self) {
-        self.stop(Ended::ShutDown);
-    }
-
-    fn stop(&self, why: Ended) {
-        lock(&self.queue).ended = Some(why);
+        lock(&self.queue).ended = Some(Ended::Revoked);
         self.wake.notify_one();
     }
 
-    pub(super) fn is_away_since(&self, now: Instant, window: Duration) -> bool {
-        let away_since = lock(&self.queue).away_since;
-        away_since.is_some_and(|since| now.saturating_duration_since(since) >= window)
+    /// Whether nobody can go on with it from here on: its client was away for `window`.
+    pub(super) fn expire(&self, now: Instant, window: Duration) -> bool {
+        let mut queue = lock(&self.queue);
+        let is_late = |since| now.saturating_duration_since(since) >= window;
+        queue.is_over |= queue.away_since.is_some_and(is_late);
+        queue.is_over
     }
 }
 
@@ -211,13 +213,26 @@ impl Attached {
         }
     }
 
+    /// Nobody can go on with the session from here on; false when another connection has
+    /// it, whose it stays.
+    pub(super) fn finish(&self) -> bool {
+        let mut queue = lock(&self.session.queue);
+        let is_ours = queue.connection == self.connection;
+        queue.is_over |= is_ours;
+        is_ours
+    }
+}
+
+impl Drop for Attached {
     /// The connection is gone, and the session waits for another. Events that the client
     /// was given and did not acknowledge are kept.
-    pub fn detach(&self, now: Instant) {
+    fn drop(&mut self) {
         let mut queue = lock(&self.session.queue);
         if queue.connection == self.connection {
-            queue.away_since = Some(now);
-            queue.ended = None;
+            queue.away_since = Some(Instant::now());
+            if queue.ended == Some(Ended::Slow) {
+                queue.ended = None;
+            }
         }
     }
 }

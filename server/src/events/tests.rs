@@ -8,9 +8,17 @@ fn hub() -> Hub {
 }
 
 fn enter(hub: &Hub, user: i64, id: &str) -> Attached {
-    let (session, departures) = hub.begin(id.to_owned(), user, format!("family of {user}"));
-    assert!(hub.enter(&session, &[ROOM], departures));
-    session.first()
+    let (attached, departures) = begin(hub, user, id);
+    assert_ne!(hub.enter(&attached, &[ROOM], departures), Entered::NotYet);
+    attached
+}
+
+fn begin(hub: &Hub, user: i64, id: &str) -> (Attached, u64) {
+    hub.begin(id.to_owned(), user, family(user), 50).unwrap()
+}
+
+fn family(user: i64) -> String {
+    format!("family of {user}")
 }
 
 fn say(hub: &Hub, number: u64) {
@@ -53,10 +61,10 @@ fn a_client_that_comes_back_gets_what_it_missed_once() {
     let first = enter(&hub, 1, "a");
     (0..3).for_each(|number| say(&hub, number));
     assert_eq!(numbers(told(&first)), [1, 2, 3]);
-    first.detach(Instant::now());
+    drop(first);
     say(&hub, 3);
     // The third was given, and never arrived.
-    let session = hub.session("a", 1).unwrap();
+    let session = hub.session("a", &family(1)).unwrap();
     let Resumed::Done(second, missed) = session.resume(2) else { panic!("it can be resumed") };
     assert_eq!(missed, 2);
     assert_eq!(numbers(told(&second)), [3, 4]);
@@ -69,8 +77,9 @@ fn the_old_connection_ends_when_another_takes_its_place() {
     let first = enter(&hub, 1, "a");
     let Resumed::Done(second, 0) = first.session().resume(0) else { panic!("nothing was missed") };
     assert_eq!(told(&first), Err(Ended::Replaced));
-    // And what it does counts no more.
-    first.detach(Instant::now());
+    // And what it does counts no more, even if it was meant for good.
+    assert_eq!(hub.end(&first), None);
+    drop(first);
     say(&hub, 1);
     assert_eq!(numbers(told(&second)), [1]);
     assert!(hub.expire(Instant::now() + 2 * WINDOW).is_empty());
@@ -80,12 +89,13 @@ fn the_old_connection_ends_when_another_takes_its_place() {
 fn what_cannot_be_resumed_is_said() {
     let hub = hub();
     let first = enter(&hub, 1, "a");
-    first.detach(Instant::now());
+    let session = Arc::clone(first.session());
+    drop(first);
     (0..17).for_each(|number| say(&hub, number));
-    assert!(matches!(first.session().resume(0), Resumed::Gap));
-    assert!(matches!(first.session().resume(18), Resumed::Unknown));
-    assert!(matches!(first.session().resume(1), Resumed::Done(_, 16)));
-    assert!(hub.session("a", 2).is_none(), "it is somebody else's");
+    assert!(matches!(session.resume(0), Resumed::Gap));
+    assert!(matches!(session.resume(18), Resumed::Unknown));
+    assert!(matches!(session.resume(1), Resumed::Done(_, 16)));
+    assert!(hub.session("a", &family(2)).is_none(), "it is somebody else's");
 }
 
 #[test]
@@ -98,9 +108,12 @@ fn a_slow_client_is_sent_away_and_may_come_back() {
         assert_eq!(numbers(told(&quick)), [number + 1]);
     }
     assert_eq!(told(&slow), Err(Ended::Slow));
-    slow.detach(Instant::now());
-    let Resumed::Done(back, 9) = slow.session().resume(0) else { panic!("all of it is there") };
-    assert_eq!(numbers(told(&back)), (1..=9).collect::<Vec<_>>());
+    let session = Arc::clone(slow.session());
+    drop(slow);
+    let Resumed::Done(back, 9) = session.resume(0) else { panic!("all of it is there") };
+    // What it missed is no sign that it is slow.
+    say(&hub, 9);
+    assert_eq!(numbers(told(&back)), (1..=10).collect::<Vec<_>>());
 }
 
 #[test]
@@ -112,26 +125,27 @@ fn what_is_acknowledged_makes_room() {
         assert_eq!(numbers(told(&one)), [number]);
         one.acknowledge(number);
     }
-    one.detach(Instant::now());
-    assert!(matches!(one.session().resume(40), Resumed::Done(_, 0)));
-    assert!(matches!(one.session().resume(39), Resumed::Gap), "it said that it had it");
+    let session = Arc::clone(one.session());
+    drop(one);
+    assert!(matches!(session.resume(40), Resumed::Done(_, 0)));
+    assert!(matches!(session.resume(39), Resumed::Gap), "it said that it had it");
 }
 
 #[test]
 fn a_room_that_is_left_while_memberships_are_read_stays_left() {
     let hub = hub();
-    let (session, departures) = hub.begin("a".to_owned(), 1, String::new());
+    let (attached, departures) = begin(&hub, 1, "a");
     hub.leave(1, ROOM);
-    assert!(!hub.enter(&session, &[ROOM], departures));
-    assert!(hub.enter(&session, &[], hub.departures(1)));
+    assert_eq!(hub.enter(&attached, &[ROOM], departures), Entered::NotYet);
+    assert_eq!(hub.enter(&attached, &[], hub.departures(1)), Entered::First);
     say(&hub, 1);
-    assert_eq!(told(&session.first()).unwrap(), []);
+    assert_eq!(told(&attached).unwrap(), []);
 }
 
 #[test]
 fn a_room_that_is_joined_is_heard_by_every_session() {
     let hub = hub();
-    let sessions = ["a", "b"].map(|id| hub.begin(id.to_owned(), 1, String::new()).0.first());
+    let sessions = ["a", "b"].map(|id| begin(&hub, 1, id).0);
     hub.join(1, ROOM);
     say(&hub, 1);
     for session in &sessions {
@@ -142,29 +156,54 @@ fn a_room_that_is_joined_is_heard_by_every_session() {
 #[test]
 fn sessions_end_after_their_window_and_the_last_says_where_its_user_was() {
     let hub = hub();
-    let sessions = [enter(&hub, 1, "a"), enter(&hub, 1, "b")];
+    let (one, other) = (enter(&hub, 1, "a"), enter(&hub, 1, "b"));
+    drop(one);
     let now = Instant::now();
-    sessions[0].detach(now);
     assert!(hub.expire(now + WINDOW).is_empty(), "another session is there");
     assert_eq!(hub.statuses(&[1, 2]), [Status::Online, Status::Offline]);
-    sessions[1].detach(now);
+    let session = Arc::clone(other.session());
+    drop(other);
     assert!(hub.expire(now + WINDOW / 2).is_empty());
-    assert_eq!(hub.expire(now + WINDOW), [(1, vec![ROOM])]);
-    assert!(hub.session("a", 1).is_none());
+    assert_eq!(hub.expire(Instant::now() + WINDOW), [(1, vec![ROOM])]);
+    assert!(hub.session("a", &family(1)).is_none());
+    assert!(matches!(session.resume(0), Resumed::Unknown), "it is too late");
     assert_eq!(hub.statuses(&[1]), [Status::Offline]);
     assert!(hub.rooms.read().unwrap().is_empty(), "nothing is left");
     assert!(lock(&hub.users).is_empty() && lock(&hub.sessions).is_empty());
 }
 
 #[test]
+fn a_user_is_there_once_and_has_only_so_many_sessions() {
+    let hub = hub();
+    let (first, departures) = begin(&hub, 1, "a");
+    let (second, _) = begin(&hub, 1, "b");
+    assert_eq!(hub.enter(&second, &[ROOM], departures), Entered::First);
+    assert_eq!(hub.enter(&first, &[ROOM], departures), Entered::Again);
+    assert!(hub.begin("c".to_owned(), 1, family(1), 2).is_none());
+    assert_eq!(hub.end(&first), None);
+    assert!(hub.begin("c".to_owned(), 1, family(1), 2).is_some());
+}
+
+#[test]
+fn who_shares_two_rooms_hears_of_it_once() {
+    let hub = hub();
+    let one = enter(&hub, 1, "a");
+    let other = Room::Dm(7);
+    hub.join(1, other);
+    hub.tell_all(&[ROOM, other], Event::new("presence", &1));
+    assert_eq!(numbers(told(&one)), [1]);
+}
+
+#[test]
 fn a_login_that_is_ended_ends_its_connections_only() {
     let hub = hub();
     let (one, other) = (enter(&hub, 1, "a"), enter(&hub, 2, "b"));
-    hub.revoke("family of 1");
+    hub.revoke(&family(1));
     assert_eq!(told(&one), Err(Ended::Revoked));
+    let session = Arc::clone(one.session());
+    drop(one);
+    assert!(matches!(session.resume(0), Resumed::Unknown), "it was ended for good");
     assert_eq!(told(&other).unwrap(), []);
-    hub.shut_down();
-    assert_eq!(told(&other), Err(Ended::ShutDown));
 }
 
 #[test]

@@ -38,6 +38,7 @@ pub(super) struct Tally {
     failed: AtomicU64,
     dropped_from_queue: AtomicU64,
     dropped_by_export: AtomicU64,
+    dropped_from_output: AtomicU64,
     is_failing: AtomicBool,
 }
 
@@ -56,6 +57,7 @@ impl Tally {
             failed: AtomicU64::new(0),
             dropped_from_queue: AtomicU64::new(0),
             dropped_by_export: AtomicU64::new(0),
+            dropped_from_output: AtomicU64::new(0),
             is_failing: AtomicBool::new(false),
         }
     }
@@ -71,11 +73,17 @@ impl Tally {
     }
 
     /// Items that are gone, by reason.
-    pub(super) fn dropped(&self) -> [(&'static str, u64); 2] {
+    pub(super) fn dropped(&self) -> [(&'static str, u64); 3] {
         [
             ("queue_full", self.dropped_from_queue.load(Relaxed)),
             ("export_failed", self.dropped_by_export.load(Relaxed)),
+            ("output_full", self.dropped_from_output.load(Relaxed)),
         ]
+    }
+
+    /// A line found no room on its way to standard output.
+    pub(super) fn drop_line(&self) {
+        self.dropped_from_output.fetch_add(1, Relaxed);
     }
 
     /// Whether one more may wait.

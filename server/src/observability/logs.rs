@@ -1,10 +1,6 @@
 //! Log lines: one record, written to standard output and handed to OTLP.
 
-use std::{
-    fmt,
-    io::{self, Write as _},
-    time::SystemTime,
-};
+use std::{fmt, time::SystemTime};
 
 use opentelemetry::{
     Context,
@@ -23,6 +19,7 @@ use tracing_subscriber::{Layer, layer, registry::LookupSpan};
 
 use super::{
     contract::{self, Carrier},
+    output::Output,
     tracing::{LOG, SPAN},
 };
 use crate::config::Severity;
@@ -30,6 +27,7 @@ use crate::config::Severity;
 /// Writes log lines.
 pub(super) struct LogLayer {
     least: Severity,
+    output: Output,
     logger: Option<SdkLogger>,
 }
 
@@ -47,8 +45,8 @@ struct Line {
 }
 
 impl LogLayer {
-    pub(super) const fn new(least: Severity, logger: Option<SdkLogger>) -> Self {
-        Self { least, logger }
+    pub(super) const fn new(least: Severity, output: Output, logger: Option<SdkLogger>) -> Self {
+        Self { least, output, logger }
     }
 
     fn wants(&self, metadata: &Metadata<'_>) -> bool {
@@ -96,7 +94,7 @@ where
         });
         let line = Line::of(event);
         let now = SystemTime::now();
-        line.write(now, request.as_deref());
+        self.output.line(line.text(now, request.as_deref()));
         if let Some(logger) = &self.logger {
             line.emit(logger, now, request);
         }
@@ -142,8 +140,8 @@ impl Line {
         line
     }
 
-    /// A line that cannot be written ends nothing.
-    fn write(&self, now: SystemTime, request: Option<&str>) {
+    /// It as standard output has it.
+    fn text(&self, now: SystemTime, request: Option<&str>) -> String {
         let mut fields = InOrder(Vec::new());
         let mut set = |name: &'static str, value: Value| fields.0.push((name, value));
         set("timestamp", humantime::format_rfc3339_micros(now).to_string().into());
@@ -164,8 +162,7 @@ impl Line {
             set(name, value.clone());
         }
         // Fields are strings, numbers and truths, which all have their JSON.
-        let text = serde_json::to_string(&fields).unwrap_or_default() + "\n";
-        let _unwritten = io::stdout().lock().write_all(text.as_bytes());
+        serde_json::to_string(&fields).unwrap_or_default() + "\n"
     }
 
     fn emit(self, logger: &SdkLogger, now: SystemTime, request: Option<String>) {

@@ -99,23 +99,22 @@ impl Metrics {
         Present::new(&self.http_active, attributes)
     }
 
-    /// A request ended, with a status or, when its client went away, without.
+    /// A request ended. One with a method that its route does not have is of no route:
+    /// anybody could make up as many series as there are.
     pub fn request_ended(
         &self,
         request: &Request,
-        status: Option<u16>,
+        status: u16,
         error: Option<&'static str>,
         took: Duration,
     ) {
         let mut attributes = vec![
             KeyValue::new("http.request.method", request.method),
             KeyValue::new("url.scheme", "http"),
+            KeyValue::new("http.response.status_code", i64::from(status)),
         ];
-        if let Some(route) = &request.route {
+        if let Some(route) = request.route.as_ref().filter(|_| status != 405) {
             attributes.push(KeyValue::new("http.route", route.clone()));
-        }
-        if let Some(status) = status {
-            attributes.push(KeyValue::new("http.response.status_code", i64::from(status)));
         }
         if let Some(error) = error {
             attributes.push(KeyValue::new("error.type", error));

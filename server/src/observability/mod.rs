@@ -12,6 +12,8 @@ pub mod metrics;
 
 pub mod tracing;
 
+mod output;
+
 mod logs;
 
 mod transport;
@@ -41,6 +43,7 @@ use crate::config::{Environment, Protocol, Telemetry};
 use delivery::{Bounded, Counted, LOGS, METRICS, QUEUE, TRACES};
 use logs::LogLayer;
 use metrics::Metrics;
+use output::Output;
 use transport::Transport;
 
 pub use outcome::Outcome;
@@ -62,6 +65,7 @@ pub struct Observability {
     logger: Option<SdkLoggerProvider>,
     metrics: Metrics,
     sentry: Option<sentry::ClientInitGuard>,
+    output: Output,
 }
 
 /// Starts telemetry for this process: once, and from within a tokio runtime.
@@ -92,7 +96,12 @@ pub fn init(config: &Telemetry, environment: Environment) -> anyhow::Result<Obse
                 metadata.is_span() && metadata.target() == tracing::SPAN
             }))
     });
-    let lines = LogLayer::new(config.log, logger.as_ref().map(|provider| provider.logger(SCOPE)));
+    let output = Output::start(&LOGS).context("cannot start a thread for log lines")?;
+    let lines = LogLayer::new(
+        config.log,
+        output.clone(),
+        logger.as_ref().map(|provider| provider.logger(SCOPE)),
+    );
     let subscriber = tracing_subscriber::registry().with(spans).with(lines);
     ::tracing::subscriber::set_global_default(subscriber)
         .map_err(|error| anyhow!("telemetry was started before: {error}"))?;
@@ -102,7 +111,7 @@ pub fn init(config: &Telemetry, environment: Environment) -> anyhow::Result<Obse
     let provider = meter.as_ref().unwrap_or(&nobody);
     let metrics = Metrics::new(&provider.meter(SCOPE), [&TRACES, &METRICS, &LOGS]);
     announce(config);
-    Ok(Observability { tracer, meter, logger, metrics, sentry })
+    Ok(Observability { tracer, meter, logger, metrics, sentry, output })
 }
 
 impl Observability {
@@ -121,6 +130,7 @@ impl Observability {
         // Metrics last: they count what became of the others.
         let _counted = self.meter.map(|provider| provider.shutdown_with_timeout(FAREWELL));
         drop(self.sentry);
+        self.output.finish();
     }
 }
 

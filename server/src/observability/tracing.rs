@@ -87,30 +87,38 @@ pub(crate) fn message_send_by_gateway(
 }
 
 /// `ws.connection_open`
-pub(crate) fn connection_open(parent: &Span, cookie: Option<u64>) -> Span {
-    info_span!(
+pub(crate) fn connection_open(parent: &Context, cookie: Option<u64>) -> Span {
+    let span = info_span!(
         target: SPAN,
-        parent: parent,
+        parent: None,
         "ws.connection_open",
         otel.status_code = Empty,
         outcome = Empty,
         vc.connect.kind = Empty,
         socket.cookie = cookie.map(attribute),
-    )
+    );
+    below(span, parent.clone())
 }
 
 /// `ws.session`
-pub(crate) fn session(parent: &Span, cookie: Option<u64>) -> Span {
-    info_span!(
+pub(crate) fn session(parent: &Context, cookie: Option<u64>) -> Span {
+    let span = info_span!(
         target: SPAN,
-        parent: parent,
+        parent: None,
         "ws.session",
         otel.status_code = Empty,
         outcome = Empty,
         websocket.close.code = Empty,
         websocket.initiator = Empty,
         socket.cookie = cookie.map(attribute),
-    )
+    );
+    below(span, parent.clone())
+}
+
+/// A span that outlives its parent: it knows the parent's context, and does not hold it.
+fn below(span: Span, parent: Context) -> Span {
+    let _cannot_be_late = span.set_parent(parent);
+    span
 }
 
 /// `voice.session_join`
@@ -120,7 +128,14 @@ pub(crate) fn voice_join() -> Span {
 
 /// `voice.session`
 pub(crate) fn voice_session() -> Span {
-    info_span!(target: SPAN, "voice.session", otel.status_code = Empty, outcome = Empty)
+    let span = info_span!(
+        target: SPAN,
+        parent: None,
+        "voice.session",
+        otel.status_code = Empty,
+        outcome = Empty,
+    );
+    below(span, Span::current().context())
 }
 
 /// `db.query`

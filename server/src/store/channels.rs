@@ -69,7 +69,7 @@ impl Store {
                 user,
                 channel
             )
-            .fetch_optional(&self.pool)
+            .fetch_optional(&self.read)
             .await
         })
         .await
@@ -102,7 +102,7 @@ impl Store {
                 user,
                 community
             )
-            .fetch_all(&self.pool)
+            .fetch_all(&self.read)
             .await
         })
         .await
@@ -126,7 +126,7 @@ impl Store {
                    WHERE h.first_id = ?1 OR h.second_id = ?1 ORDER BY h.id"#,
                 user
             )
-            .fetch_all(&self.pool)
+            .fetch_all(&self.read)
             .await
         })
         .await
@@ -152,22 +152,22 @@ impl Store {
                 kind,
                 now
             )
-            .fetch_one(&self.pool)
+            .fetch_one(&self.write)
             .await
         })
         .await
     }
 
-    /// The channel between two users, made if it is not there.
+    /// The channel between two users, made if it is not there, and whether it was made.
     ///
     /// # Errors
     /// When the database does not take it.
-    pub async fn open_dm(&self, user: i64, other: i64) -> Result<i64, StoreError> {
+    pub async fn open_dm(&self, user: i64, other: i64) -> Result<(i64, bool), StoreError> {
         let (first, second) = (user.min(other), user.max(other));
         let now = now_ms();
         self.timed(batch("channels"), async {
             let mut transaction = self.begin().await?;
-            sqlx::query!(
+            let made = sqlx::query!(
                 "INSERT INTO channels (first_id, second_id, name, kind, created_at_ms)
                  VALUES (?, ?, '', 'dm', ?) ON CONFLICT DO NOTHING",
                 first,
@@ -184,7 +184,7 @@ impl Store {
             .fetch_one(&mut *transaction)
             .await?;
             transaction.commit().await?;
-            Ok(id)
+            Ok((id, made.rows_affected() > 0))
         })
         .await
     }
@@ -195,7 +195,7 @@ impl Store {
     /// When the database does not answer.
     pub async fn delete_channel(&self, channel: i64) -> Result<(), StoreError> {
         self.timed(delete("channels"), async {
-            sqlx::query!("DELETE FROM channels WHERE id = ?", channel).execute(&self.pool).await
+            sqlx::query!("DELETE FROM channels WHERE id = ?", channel).execute(&self.write).await
         })
         .await
         .map(drop)
@@ -220,7 +220,7 @@ impl Store {
                 channel,
                 message
             )
-            .execute(&self.pool)
+            .execute(&self.write)
             .await
         })
         .await

@@ -77,7 +77,7 @@ impl Store {
                    JOIN members m ON m.community_id = c.id WHERE m.user_id = ? ORDER BY c.id"#,
                 user
             )
-            .fetch_all(&self.pool)
+            .fetch_all(&self.read)
             .await
         })
         .await
@@ -96,7 +96,7 @@ impl Store {
                 id,
                 user
             )
-            .fetch_optional(&self.pool)
+            .fetch_optional(&self.read)
             .await
         })
         .await
@@ -114,42 +114,49 @@ impl Store {
                    JOIN members m ON m.user_id = u.id WHERE m.community_id = ? ORDER BY u.id"#,
                 community
             )
-            .fetch_all(&self.pool)
+            .fetch_all(&self.read)
             .await
         })
         .await
     }
 
-    /// Takes a user in who has the code; one who is in stays in.
+    /// The community that a code is of.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn join(&self, user: i64, code: &str) -> Result<Option<Community>, StoreError> {
-        let now = now_ms();
-        self.timed(insert("members"), async {
-            let mut transaction = self.begin().await?;
-            let community = sqlx::query_as!(
+    pub async fn invited(&self, code: &str) -> Result<Option<Community>, StoreError> {
+        self.timed(select("communities"), async {
+            sqlx::query_as!(
                 Community,
                 r#"SELECT id AS "id!", name, owner_id, invite_code FROM communities
                    WHERE invite_code = ?"#,
                 code
             )
-            .fetch_optional(&mut *transaction)
-            .await?;
-            let Some(community) = community else { return Ok(None) };
+            .fetch_optional(&self.read)
+            .await
+        })
+        .await
+    }
+
+    /// Takes a user in; one who is in stays in.
+    ///
+    /// # Errors
+    /// [`StoreError::Gone`] when there is no such community any more.
+    pub async fn join(&self, user: i64, community: i64) -> Result<(), StoreError> {
+        let now = now_ms();
+        self.timed(insert("members"), async {
             sqlx::query!(
                 "INSERT INTO members (community_id, user_id, joined_at_ms) VALUES (?, ?, ?)
                  ON CONFLICT DO NOTHING",
-                community.id,
+                community,
                 user,
                 now
             )
-            .execute(&mut *transaction)
-            .await?;
-            transaction.commit().await?;
-            Ok(Some(community))
+            .execute(&self.write)
+            .await
         })
         .await
+        .map(drop)
     }
 
     /// Lets a user out.
@@ -163,7 +170,7 @@ impl Store {
                 community,
                 user
             )
-            .execute(&self.pool)
+            .execute(&self.write)
             .await
         })
         .await
@@ -177,7 +184,7 @@ impl Store {
     pub async fn delete_community(&self, community: i64) -> Result<(), StoreError> {
         self.timed(delete("communities"), async {
             sqlx::query!("DELETE FROM communities WHERE id = ?", community)
-                .execute(&self.pool)
+                .execute(&self.write)
                 .await
         })
         .await

@@ -122,7 +122,7 @@ impl Store {
                     after,
                     limit
                 )
-                .fetch_all(&self.pool)
+                .fetch_all(&self.read)
                 .await;
             }
             let before = before.unwrap_or(i64::MAX);
@@ -134,7 +134,7 @@ impl Store {
                 before,
                 limit
             )
-            .fetch_all(&self.pool)
+            .fetch_all(&self.read)
             .await?;
             messages.reverse();
             Ok(messages)
@@ -155,7 +155,7 @@ impl Store {
                 id,
                 channel
             )
-            .fetch_optional(&self.pool)
+            .fetch_optional(&self.read)
             .await
         })
         .await
@@ -174,7 +174,7 @@ impl Store {
                 now,
                 id
             )
-            .execute(&self.pool)
+            .execute(&self.write)
             .await
         })
         .await
@@ -187,7 +187,7 @@ impl Store {
     /// When the database does not answer.
     pub async fn delete_message(&self, id: i64) -> Result<(), StoreError> {
         self.timed(delete("messages"), async {
-            sqlx::query!("DELETE FROM messages WHERE id = ?", id).execute(&self.pool).await
+            sqlx::query!("DELETE FROM messages WHERE id = ?", id).execute(&self.write).await
         })
         .await
         .map(drop)

@@ -31,11 +31,11 @@ pub use messages::{Message, NewMessage, Page, Sent};
 pub use tokens::{NewToken, Refreshed};
 pub use users::{NewUser, User};
 
-/// Connections: one writes, the others read beside it.
-const CONNECTIONS: u32 = 8;
+/// Connections that read, beside the one that writes.
+const READERS: u32 = 8;
 
 /// How long an operation waits for whoever writes.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Why an operation was not done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -43,6 +43,9 @@ pub enum StoreError {
     /// Something that may be there once is there already.
     #[error("it is taken")]
     Taken,
+    /// Something that it is about is there no more.
+    #[error("it is gone")]
+    Gone,
     /// Somebody else holds the database, or all connections are in use.
     #[error("the database is busy")]
     Busy,
@@ -55,10 +58,11 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// `error.type`; what is taken is no error of the database.
-    const fn error_type(self) -> Option<&'static str> {
+    /// `error.type`; what is taken or gone is no error of the database.
+    #[must_use]
+    pub const fn error_type(self) -> Option<&'static str> {
         match self {
-            Self::Taken => None,
+            Self::Taken | Self::Gone => None,
             Self::Busy => Some("database_busy"),
             Self::Full => Some("database_full"),
             Self::Failed => Some("database_error"),
@@ -72,6 +76,7 @@ impl From<sqlx::Error> for StoreError {
             sqlx::Error::PoolTimedOut => Self::Busy,
             sqlx::Error::Database(error) => match error.code().and_then(|code| code.parse().ok()) {
                 _ if error.is_unique_violation() => Self::Taken,
+                _ if error.is_foreign_key_violation() => Self::Gone,
                 // Primary result codes: https://sqlite.org/rescode.html
                 Some(code) if code as u32 & 0xff == 5 || code as u32 & 0xff == 6 => Self::Busy,
                 // SQLITE_FULL, and SQLITE_IOERR_WRITE of a file that a quota or limit ends.
@@ -114,7 +119,9 @@ const fn batch(collection: &'static str) -> Operation {
 /// The database.
 #[derive(Clone, Debug)]
 pub struct Store {
-    pool: SqlitePool,
+    read: SqlitePool,
+    /// One connection: who would write has to wait for who does anyway.
+    write: SqlitePool,
     metrics: Metrics,
 }
 
@@ -132,18 +139,15 @@ impl Store {
             // What was acknowledged outlives a loss of power.
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(PATIENCE);
-        let pool = SqlitePoolOptions::new()
-            .max_connections(CONNECTIONS)
-            .acquire_timeout(PATIENCE)
-            .connect_with(options)
-            .await
-            .with_context(|| {
-                format!("cannot open {}: its folder has to exist and be writable", path.display())
-            })?;
-        sqlx::migrate!().run(&pool).await.with_context(|| {
+        let pool = |most| SqlitePoolOptions::new().max_connections(most).acquire_timeout(PATIENCE);
+        let write = pool(1).connect_with(options.clone()).await.with_context(|| {
+            format!("cannot open {}: its folder has to exist and be writable", path.display())
+        })?;
+        sqlx::migrate!().run(&write).await.with_context(|| {
             format!("{} is no database of this version: move it away", path.display())
         })?;
-        Ok(Self { pool, metrics })
+        let read = pool(READERS).connect_lazy_with(options.read_only(true));
+        Ok(Self { read, write, metrics })
     }
 
     /// Whether it answers.
@@ -153,7 +157,7 @@ impl Store {
     pub async fn check(&self) -> Result<(), StoreError> {
         self.timed(select("users"), async {
             sqlx::query_scalar!("SELECT count(*) FROM users WHERE id = 0")
-                .fetch_one(&self.pool)
+                .fetch_one(&self.read)
                 .await
         })
         .await
@@ -162,12 +166,13 @@ impl Store {
 
     /// Lets go of the file.
     pub async fn close(&self) {
-        self.pool.close().await;
+        self.read.close().await;
+        self.write.close().await;
     }
 
     /// A transaction that may write, and so waits for whoever does.
     async fn begin(&self) -> Result<Transaction<'static, Sqlite>, sqlx::Error> {
-        self.pool.begin_with("BEGIN IMMEDIATE").await
+        self.write.begin_with("BEGIN IMMEDIATE").await
     }
 
     async fn timed<T>(

@@ -1,6 +1,12 @@
 //! Refresh tokens: only their hashes are kept, and each is good once.
 
-use super::{Store, StoreError, batch, insert, now_ms, update};
+use std::time::Duration;
+
+use super::{Store, StoreError, User, batch, insert, now_ms, select, update};
+
+/// For how long a token is kept after it has expired, to be told from one that never was:
+/// a day.
+const KEPT_MS: i64 = 86_400_000;
 
 /// A token to be kept.
 #[derive(Clone, Copy, Debug)]
@@ -17,7 +23,7 @@ pub enum Refreshed {
     /// The new token is in force.
     Done {
         /// Whose.
-        user: i64,
+        user: User,
         /// The login that it goes back to.
         family: String,
     },
@@ -52,30 +58,38 @@ impl Store {
                 user,
                 expires_at_ms
             )
-            .execute(&self.pool)
+            .execute(&self.write)
             .await
         })
         .await
         .map(drop)
     }
 
-    /// Puts a new token in the place of one.
+    /// Puts a new token in the place of one. One that was used less than `grace` ago is good
+    /// once more: the answer may have been lost on its way.
     ///
     /// # Errors
     /// When the database does not answer; then the old token is still good.
-    pub async fn refresh(&self, old: &[u8], new: NewToken<'_>) -> Result<Refreshed, StoreError> {
+    pub async fn refresh(
+        &self,
+        old: &[u8],
+        new: NewToken<'_>,
+        grace: Duration,
+    ) -> Result<Refreshed, StoreError> {
+        let grace_ms = i64::try_from(grace.as_millis()).unwrap_or(i64::MAX);
         let now = now_ms();
         self.timed(batch("refresh_tokens"), async {
             let mut transaction = self.begin().await?;
             let found = sqlx::query!(
-                "SELECT family, user_id, expires_at_ms, used_at_ms, revoked_at_ms
-                 FROM refresh_tokens WHERE hash = ?",
+                r#"SELECT family, user_id, expires_at_ms, used_at_ms, revoked_at_ms, username
+                   FROM refresh_tokens JOIN users ON users.id = user_id WHERE hash = ?"#,
                 old
             )
             .fetch_optional(&mut *transaction)
             .await?;
             let Some(found) = found else { return Ok(Refreshed::Unknown) };
-            if found.used_at_ms.is_some() && found.revoked_at_ms.is_none() {
+            let is_reused = found.used_at_ms.is_some_and(|used| now - used >= grace_ms);
+            if is_reused && found.revoked_at_ms.is_none() {
                 sqlx::query!(
                     "UPDATE refresh_tokens SET revoked_at_ms = ? WHERE family = ?",
                     now,
@@ -89,9 +103,13 @@ impl Store {
             if found.revoked_at_ms.is_some() || found.expires_at_ms <= now {
                 return Ok(Refreshed::Expired);
             }
-            sqlx::query!("UPDATE refresh_tokens SET used_at_ms = ? WHERE hash = ?", now, old)
-                .execute(&mut *transaction)
-                .await?;
+            sqlx::query!(
+                "UPDATE refresh_tokens SET used_at_ms = coalesce(used_at_ms, ?) WHERE hash = ?",
+                now,
+                old
+            )
+            .execute(&mut *transaction)
+            .await?;
             sqlx::query!(
                 "INSERT INTO refresh_tokens (hash, family, user_id, expires_at_ms) VALUES (?, ?, ?, ?)",
                 new.hash,
@@ -101,14 +119,33 @@ impl Store {
             )
             .execute(&mut *transaction)
             .await?;
-            // What has long expired tells nothing any more.
-            sqlx::query!("DELETE FROM refresh_tokens WHERE expires_at_ms < ?", now)
+            // What has expired long ago tells nothing any more.
+            let long_ago = now - KEPT_MS;
+            sqlx::query!("DELETE FROM refresh_tokens WHERE expires_at_ms < ?", long_ago)
                 .execute(&mut *transaction)
                 .await?;
             transaction.commit().await?;
-            Ok(Refreshed::Done { user: found.user_id, family: found.family })
+            let user = User { id: found.user_id, username: found.username };
+            Ok(Refreshed::Done { user, family: found.family })
         })
         .await
+    }
+
+    /// Whether a login was ended, or has long expired.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn is_ended(&self, family: &str) -> Result<bool, StoreError> {
+        self.timed(select("refresh_tokens"), async {
+            sqlx::query_scalar!(
+                "SELECT count(*) FROM refresh_tokens WHERE family = ? AND revoked_at_ms IS NULL",
+                family
+            )
+            .fetch_one(&self.read)
+            .await
+        })
+        .await
+        .map(|good| good == 0)
     }
 
     /// Ends a login.
@@ -123,7 +160,7 @@ impl Store {
                 now,
                 family
             )
-            .execute(&self.pool)
+            .execute(&self.write)
             .await
         })
         .await

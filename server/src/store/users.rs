@@ -43,7 +43,7 @@ impl Store {
                 password_hash,
                 now
             )
-            .fetch_one(&self.pool)
+            .fetch_one(&self.write)
             .await
         })
         .await
@@ -61,7 +61,7 @@ impl Store {
                      ORDER BY username = ?1 COLLATE NOCASE DESC LIMIT 1",
                     name
                 )
-                .fetch_optional(&self.pool)
+                .fetch_optional(&self.write)
                 .await
             })
             .await?;
@@ -75,7 +75,7 @@ impl Store {
     pub async fn user(&self, id: i64) -> Result<Option<User>, StoreError> {
         self.timed(select("users"), async {
             sqlx::query_as!(User, "SELECT id, username FROM users WHERE id = ?", id)
-                .fetch_optional(&self.pool)
+                .fetch_optional(&self.read)
                 .await
         })
         .await
@@ -88,7 +88,7 @@ impl Store {
     pub async fn user_named(&self, username: &str) -> Result<Option<User>, StoreError> {
         self.timed(select("users"), async {
             sqlx::query_as!(User, "SELECT id, username FROM users WHERE username = ?", username)
-                .fetch_optional(&self.pool)
+                .fetch_optional(&self.read)
                 .await
         })
         .await

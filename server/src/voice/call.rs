@@ -139,11 +139,6 @@ impl Call {
         matches!(self.state, State::Ringing { .. })
     }
 
-    /// Whether it ends with an invitation that nobody took.
-    pub(super) const fn was_invitation_open(&self) -> bool {
-        self.is_ringing()
-    }
-
     /// Who is in it.
     pub(super) fn participants(&self) -> Vec<i64> {
         let (caller, callee) = match self.state {

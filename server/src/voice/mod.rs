@@ -89,9 +89,9 @@ impl Voice {
 
     /// Ends every call, for the server does.
     pub fn shut_down(&self) {
-        let channels: Vec<_> = self.0.calls().keys().copied().collect();
-        for channel in channels {
-            self.0.end(channel, End::Cancelled, Instant::now());
+        let all = std::mem::take(&mut *self.0.calls());
+        for (channel, live) in all {
+            self.0.ended(channel, Some(live), End::Cancelled, Instant::now());
         }
     }
 }
@@ -152,28 +152,29 @@ impl Inner {
 
     fn decline(&self, channel: i64, user: i64) -> Result<(), Problem> {
         let now = Instant::now();
-        {
+        let live = {
             let mut calls = self.calls();
-            let live = calls.get_mut(&channel).ok_or(Problem::NotFound)?;
-            live.call.decline(user).map_err(refused)?;
-        }
-        self.end(channel, End::Declined, now);
+            calls.get(&channel).ok_or(Problem::NotFound)?.call.decline(user).map_err(refused)?;
+            calls.remove(&channel)
+        };
+        self.ended(channel, live, End::Declined, now);
         Ok(())
     }
 
     fn leave(self: &Arc<Self>, channel: i64, user: i64, now: Instant) -> Result<(), Problem> {
-        let (end, deadline) = {
+        let (end, live, deadline) = {
             let mut calls = self.calls();
             let live = calls.get_mut(&channel).ok_or(Problem::NotFound)?;
             let end = live.call.leave(user, now, self.patience).map_err(refused)?;
             if let Some(span) = live.sessions.remove(&user) {
                 spans::finish(&span, Outcome::Left);
             }
-            (end, live.call.deadline())
+            let deadline = live.call.deadline();
+            (end, end.and_then(|_| calls.remove(&channel)), deadline)
         };
         self.tell(channel, "call.left", Some(user), None);
         match end {
-            Some(end) => self.end(channel, end, now),
+            Some(end) => self.ended(channel, live, end, now),
             None => self.watch(channel, deadline),
         }
         Ok(())
@@ -183,8 +184,9 @@ impl Inner {
         self.calls().get(&channel).map(|live| live.call.clone()).ok_or(Problem::NotFound)
     }
 
-    fn end(&self, channel: i64, end: End, now: Instant) {
-        let Some(live) = self.calls().remove(&channel) else { return };
+    /// What there is to do for a call that was removed, under the lock that decided it.
+    fn ended(&self, channel: i64, live: Option<Live>, end: End, now: Instant) {
+        let Some(live) = live else { return };
         let lasted = now.saturating_duration_since(live.began);
         let outcome = match end {
             End::Declined => Outcome::Declined,
@@ -192,7 +194,7 @@ impl Inner {
             End::Cancelled => Outcome::Cancelled,
             End::Left | End::Alone => Outcome::Left,
         };
-        if live.call.was_invitation_open() {
+        if live.call.is_ringing() {
             self.metrics.call_join(outcome, lasted);
         }
         for span in live.sessions.values() {
@@ -216,9 +218,13 @@ impl Inner {
             tokio::time::sleep_until(deadline.into()).await;
             let Some(inner) = inner.upgrade() else { return };
             let now = Instant::now();
-            let end = inner.calls().get(&channel).and_then(|live| live.call.overdue(now));
-            if let Some(end) = end {
-                inner.end(channel, end, now);
+            let overdue = {
+                let mut calls = inner.calls();
+                let end = calls.get(&channel).and_then(|live| live.call.overdue(now));
+                end.map(|end| (end, calls.remove(&channel)))
+            };
+            if let Some((end, live)) = overdue {
+                inner.ended(channel, live, end, now);
             }
         });
     }

@@ -35,6 +35,8 @@ pub(super) enum Reason {
     Slow,
     /// Another connection has the session.
     Replaced,
+    /// The user has as many sessions as one may.
+    TooMany,
 }
 
 impl Reason {
@@ -55,6 +57,7 @@ impl Reason {
             Self::Silent => 4009,
             Self::Slow => 4010,
             Self::Replaced => 4011,
+            Self::TooMany => 4012,
         }
     }
 
@@ -75,6 +78,7 @@ impl Reason {
             Self::Silent => "nothing was heard: resume",
             Self::Slow => "events are not taken: resume",
             Self::Replaced => "another connection has the session",
+            Self::TooMany => "a user has at most 50 sessions",
         }
     }
 
@@ -100,7 +104,6 @@ impl From<Ended> for Reason {
             Ended::Slow => Self::Slow,
             Ended::Replaced => Self::Replaced,
             Ended::Revoked => Self::Revoked,
-            Ended::ShutDown => Self::GoingAway,
         }
     }
 }
@@ -143,6 +146,7 @@ impl Closed {
             4009 => "4009",
             4010 => "4010",
             4011 => "4011",
+            4012 => "4012",
             4000..=4999 => "private",
             _ => "other",
         }

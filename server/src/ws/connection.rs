@@ -10,27 +10,29 @@ use axum::extract::ws::{Message, WebSocket};
 use bytes::Bytes;
 use futures_util::SinkExt as _;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use opentelemetry::Context;
 use tokio::{
-    sync::OwnedSemaphorePermit,
+    sync::{OwnedSemaphorePermit, watch},
     time::{Instant as Moment, MissedTickBehavior, interval_at, sleep_until, timeout},
 };
 use tokio_tungstenite::tungstenite;
 use tracing::{Instrument as _, Span};
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use super::{
-    Gateway, Inner,
+    Inner, MOST_SESSIONS,
     close::{Closed, Reason},
     protocol::{Said, Says, TraceContext, draft, told},
 };
 use crate::{
     auth::Claims,
-    events::{Attached, Backlog, Resumed, Room, Status},
+    events::{Attached, Backlog, Entered, Resumed, Room, Status},
     observability::{
-        Outcome,
+        Outcome, crash,
         tracing::{self as spans, LOG},
     },
     problem::Problem,
-    store::Sent,
+    store::{Sent, Store, StoreError},
 };
 
 /// How long a client may take to say which session it wants.
@@ -50,8 +52,8 @@ pub(super) struct Connection {
     gateway: Arc<Inner>,
     claims: Claims,
     cookie: Option<u64>,
-    /// Of the request that was upgraded.
-    request: Span,
+    /// Of the request that was upgraded. Not its span, which would not end before this.
+    request: Context,
     limit: DefaultDirectRateLimiter,
     _permit: OwnedSemaphorePermit,
 }
@@ -70,7 +72,8 @@ impl Connection {
         permit: OwnedSemaphorePermit,
     ) -> Self {
         let limit = RateLimiter::direct(Quota::per_second(PER_SECOND).allow_burst(AT_ONCE));
-        Self { gateway, claims, cookie, request: Span::current(), limit, _permit: permit }
+        let request = Span::current().context();
+        Self { gateway, claims, cookie, request, limit, _permit: permit }
     }
 
     /// To its end.
@@ -88,7 +91,7 @@ impl Connection {
                 let session = spans::session(&self.request, self.cookie);
                 let closed = self.attend(&mut socket, &attached, &session, kind);
                 let closed = closed.instrument(session.clone()).await;
-                self.part(&attached, closed);
+                self.part(attached, closed);
                 (Some(session), closed)
             }
             Err(closed) => {
@@ -101,7 +104,7 @@ impl Connection {
             farewell(&mut socket, reason).await;
         }
         metrics.close(closed.code(), closed.initiator(), began.elapsed());
-        let span = session.as_ref().unwrap_or(&self.request);
+        let span = session.clone().unwrap_or_else(Span::none);
         span.record("websocket.close.code", closed.code());
         span.record("websocket.initiator", closed.initiator());
         span.in_scope(|| {
@@ -128,19 +131,20 @@ impl Connection {
         say(socket, &Says::Hello { heartbeat_interval_ms }).await?;
         let mut kind = "first";
         let until = Moment::now() + GREETING;
+        let mut ends = self.gateway.ends.subscribe();
         loop {
-            let heard = tokio::time::timeout_at(until, hear(socket)).await;
-            match heard.map_err(|_| Closed::ByServer(Reason::Silent))?? {
+            let heard = tokio::select! {
+                heard = hear(socket) => heard,
+                () = sleep_until(until) => Err(Closed::ByServer(Reason::Silent)),
+                () = true_of(&mut ends) => Err(Closed::ByServer(Reason::GoingAway)),
+            };
+            match heard? {
                 Some(Said::Identify {}) => {
                     self.gateway.metrics.connect(kind);
                     let attached = self.identify().await?;
                     let session = attached.session();
                     let ready = Says::Ready { session_id: session.id(), user_id: self.claims.sub };
-                    let text = ready.text();
-                    if let Err(closed) = send(socket, text).await {
-                        self.part(&attached, closed);
-                        return Err(closed);
-                    }
+                    send(socket, ready.text()).await?;
                     return Ok(Opened { attached, kind });
                 }
                 Some(Said::Resume { session_id, seq }) => {
@@ -148,10 +152,7 @@ impl Connection {
                     match self.resume(&session_id, seq) {
                         Ok((attached, missed)) => {
                             self.gateway.metrics.connect(kind);
-                            if let Err(closed) = say(socket, &Says::Resumed { missed }).await {
-                                self.part(&attached, closed);
-                                return Err(closed);
-                            }
+                            say(socket, &Says::Resumed { missed }).await?;
                             return Ok(Opened { attached, kind });
                         }
                         Err(reason) => say(socket, &Says::InvalidSession { reason }).await?,
@@ -165,41 +166,44 @@ impl Connection {
 
     /// A new session, which hears all rooms that its user is in.
     async fn identify(&self) -> Result<Attached, Closed> {
-        let failed = |_| Closed::ByServer(Reason::Internal);
         let id = crate::auth::random().ok_or(Closed::ByServer(Reason::Internal))?;
         let Inner { hub, store, .. } = &*self.gateway;
         let user = self.claims.sub;
-        let (session, mut departures) = hub.begin(id, user, self.claims.sid.clone());
+        let begun = hub.begin(id, user, self.claims.sid.clone(), MOST_SESSIONS);
+        let (attached, mut departures) = begun.ok_or(Closed::ByServer(Reason::TooMany))?;
         loop {
-            let found = async {
-                let communities = store.communities(user).await?;
-                let dms = store.dms(user).await?;
-                let communities = communities.iter().map(|one| Room::Community(one.id));
-                Ok(communities.chain(dms.iter().map(|one| Room::Dm(one.id))).collect::<Vec<_>>())
-            };
-            let rooms = match found.await.map_err(|_: crate::store::StoreError| ()).map_err(failed)
-            {
+            let rooms = match self.rooms(store).await {
                 Ok(rooms) => rooms,
-                Err(closed) => {
-                    hub.end(&session);
-                    return Err(closed);
+                Err(error) => {
+                    crash::report(error.error_type().unwrap_or("internal"), []);
+                    hub.end(&attached);
+                    return Err(Closed::ByServer(Reason::Internal));
                 }
             };
-            if hub.enter(&session, &rooms, departures) {
-                if hub.sessions_of(user) == 1 {
-                    Gateway(Arc::clone(&self.gateway)).announce(user, Status::Online, &rooms);
+            match hub.enter(&attached, &rooms, departures) {
+                Entered::First => self.gateway.announce(user, Status::Online, &rooms),
+                Entered::Again => {}
+                Entered::NotYet => {
+                    departures = hub.departures(user);
+                    continue;
                 }
-                return Ok(session.first());
             }
-            departures = hub.departures(user);
+            return Ok(attached);
         }
+    }
+
+    async fn rooms(&self, store: &Store) -> Result<Vec<Room>, StoreError> {
+        let communities = store.communities(self.claims.sub).await?;
+        let dms = store.dms(self.claims.sub).await?;
+        let communities = communities.iter().map(|one| Room::Community(one.id));
+        Ok(communities.chain(dms.iter().map(|one| Room::Dm(one.id))).collect())
     }
 
     fn resume(&self, id: &str, seen: u64) -> Result<(Attached, u64), &'static str> {
         let resumed = self
             .gateway
             .hub
-            .session(id, self.claims.sub)
+            .session(id, &self.claims.sid)
             .map_or(Resumed::Unknown, |session| session.resume(seen));
         let (outcome, result) = match resumed {
             Resumed::Done(attached, missed) => (Outcome::Success, Ok((attached, missed))),
@@ -223,6 +227,7 @@ impl Connection {
         let mut beats = interval_at(Moment::now() + beat, beat);
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut heard_at = Instant::now();
+        let mut ends = self.gateway.ends.subscribe();
         let mut expires = Moment::now() + left(&self.claims);
         loop {
             let step = tokio::select! {
@@ -251,6 +256,7 @@ impl Connection {
                     }
                 }
                 () = sleep_until(expires) => Err(Closed::ByServer(Reason::Expired)),
+                () = true_of(&mut ends) => Err(Closed::ByServer(Reason::GoingAway)),
             };
             if let Err(closed) = step {
                 return closed;
@@ -311,7 +317,7 @@ impl Connection {
             Said::Read { channel_id, message_id } => chat.read(user, channel_id, message_id).await,
             Said::Presence { status } => {
                 if let Some(rooms) = self.gateway.hub.set_status(user, status) {
-                    Gateway(Arc::clone(&self.gateway)).announce(user, status, &rooms);
+                    self.gateway.announce(user, status, &rooms);
                 }
                 Ok(())
             }
@@ -336,6 +342,9 @@ impl Connection {
         let chat = &self.gateway.chat;
         let sent = chat.send(&span, self.claims.sub, channel, &draft, received).await;
         chat.count(&span, "gateway", &sent);
+        if let Some(kind) = sent.as_ref().err().and_then(Problem::error_type) {
+            span.in_scope(|| crash::report(kind, []));
+        }
         drop(span);
         let nonce = draft.nonce.as_deref();
         match &sent {
@@ -347,17 +356,19 @@ impl Connection {
     }
 
     /// Leaves the session to another connection, or ends it.
-    fn part(&self, attached: &Attached, closed: Closed) {
-        if !closed.is_for_good() {
-            attached.detach(Instant::now());
-            return;
-        }
-        let rooms = self.gateway.hub.end(attached.session());
-        if !rooms.is_empty() {
-            let gateway = Gateway(Arc::clone(&self.gateway));
-            gateway.announce(self.claims.sub, Status::Offline, &rooms);
+    fn part(&self, attached: Attached, closed: Closed) {
+        if closed.is_for_good()
+            && let Some(rooms) = self.gateway.hub.end(&attached)
+        {
+            self.gateway.gone(self.claims.sub, &rooms);
         }
     }
+}
+
+/// When it is true.
+async fn true_of(ends: &mut watch::Receiver<bool>) {
+    // Without a sender there is no gateway either.
+    let _either_way = ends.wait_for(|ends| *ends).await.is_ok();
 }
 
 /// How long a token is good for.

@@ -14,7 +14,7 @@ use axum::{
     http::{HeaderMap, header::SEC_WEBSOCKET_PROTOCOL},
     response::Response,
 };
-use tokio::sync::{Semaphore, TryAcquireError};
+use tokio::sync::{Semaphore, TryAcquireError, watch};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
@@ -24,6 +24,7 @@ use crate::{
     observability::metrics::Metrics,
     problem::{Problem, ProblemBody},
     store::Store,
+    voice::Voice,
 };
 use connection::Connection;
 
@@ -49,12 +50,15 @@ struct Inner {
     store: Store,
     hub: Arc<Hub>,
     chat: Chat,
+    voice: Voice,
     tokens: Tokens,
     metrics: Metrics,
     heartbeat: Duration,
     /// One permit a connection.
     room: Arc<Semaphore>,
     most: u32,
+    /// True once the server ends.
+    ends: watch::Sender<bool>,
 }
 
 impl Gateway {
@@ -63,7 +67,7 @@ impl Gateway {
     pub fn new(
         store: Store,
         hub: Arc<Hub>,
-        chat: Chat,
+        (chat, voice): (Chat, Voice),
         tokens: Tokens,
         metrics: Metrics,
         heartbeat: Duration,
@@ -71,24 +75,19 @@ impl Gateway {
     ) -> Self {
         let room = Arc::new(Semaphore::new(most.get() as usize));
         let most = most.get();
-        Self(Arc::new(Inner { store, hub, chat, tokens, metrics, heartbeat, room, most }))
+        let (ends, _) = watch::channel(false);
+        let all = Inner { store, hub, chat, voice, tokens, metrics, heartbeat, room, most, ends };
+        Self(Arc::new(all))
     }
 
-    /// Tells everybody who shares a room with a user whether they are there.
-    pub fn announce(&self, user: i64, status: Status, rooms: &[Room]) {
-        #[derive(serde::Serialize)]
-        struct News {
-            user_id: i64,
-            status: Status,
-        }
-        for room in rooms {
-            self.0.hub.tell(*room, Event::new("presence", &News { user_id: user, status }));
-        }
+    /// The last session of a user has ended, who was in these rooms.
+    pub fn gone(&self, user: i64, rooms: &[Room]) {
+        self.0.gone(user, rooms);
     }
 
     /// Ends every connection, and waits until they are gone.
     pub async fn shut_down(&self) {
-        self.0.hub.shut_down();
+        self.0.ends.send_replace(true);
         // Every permit means no connection.
         let _all = self.0.room.acquire_many(self.0.most).await;
     }
@@ -114,8 +113,8 @@ async fn open(
 ) -> Result<Response, Problem> {
     let upgrade = upgrade.map_err(|_| Problem::Invalid("this is for WebSockets"))?;
     let claims = gateway.claims(&headers)?;
-    if gateway.0.hub.sessions_of(claims.sub) >= MOST_SESSIONS {
-        return Err(Problem::Conflict("there are too many sessions of this user"));
+    if gateway.0.store.is_ended(&claims.sid).await? {
+        return Err(Problem::Unauthenticated);
     }
     let permit = match Arc::clone(&gateway.0.room).try_acquire_owned() {
         Ok(permit) => permit,
@@ -129,6 +128,23 @@ async fn open(
         .read_buffer_size(READ_BUFFER)
         .max_write_buffer_size(MOST_UNSENT);
     Ok(upgrade.on_upgrade(move |socket| connection.run(socket)))
+}
+
+impl Inner {
+    /// Tells everybody who shares a room with a user whether they are there.
+    fn announce(&self, user: i64, status: Status, rooms: &[Room]) {
+        #[derive(serde::Serialize)]
+        struct News {
+            user_id: i64,
+            status: Status,
+        }
+        self.hub.tell_all(rooms, Event::new("presence", &News { user_id: user, status }));
+    }
+
+    fn gone(&self, user: i64, rooms: &[Room]) {
+        self.announce(user, Status::Offline, rooms);
+        self.voice.vanish(user);
+    }
 }
 
 impl Gateway {

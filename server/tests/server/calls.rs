@@ -82,3 +82,24 @@ async fn who_stays_alone_is_not_kept_waiting_for_ever() {
     assert_eq!(left["data"]["user_id"], bob.user);
     assert_eq!(of_ada.wait_for("call.ended").await.unwrap()["data"]["reason"], "left");
 }
+
+#[tokio::test]
+async fn who_closes_the_last_client_is_in_no_call() {
+    let server = Server::start();
+    let [ada, bob] = [server.user("ada").await, server.user("bob").await];
+    let channel = dm(&ada, "bob").await;
+    let sessions = [listen(&server, &ada).await, listen(&server, &bob).await];
+    call(&ada, channel, "").await;
+    call(&bob, channel, "/join").await;
+    for session in sessions {
+        session.close().await.unwrap();
+    }
+    let path = format!("/api/v1/dms/{channel}/call");
+    let gone = async {
+        while ada.api.get(&path).await.unwrap().status == StatusCode::OK {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(10), gone).await.expect("it ends");
+    assert_eq!(call(&ada, channel, "").await.status, StatusCode::CREATED);
+}

@@ -283,7 +283,7 @@ async fn latency_and_errors_are_counted_where_prometheus_reads_them() {
         let losses = ["vc_telemetry_exports_failed_total", "vc_telemetry_items_dropped_total"];
         let lost = samples.iter().filter(|sample| losses.contains(&sample.name.as_str()));
         let lost: Vec<_> = lost.map(|sample| sample.value).collect();
-        assert_eq!(lost, [0.0; 9], "{protocol}: three signals, and two reasons for each");
+        assert_eq!(lost, [0.0; 12], "{protocol}: three signals, and three reasons for each");
         println!("{protocol}: {scraped:?} {logins:?}");
     }
 }

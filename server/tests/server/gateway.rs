@@ -411,15 +411,85 @@ async fn there_are_only_so_many_connections() {
 }
 
 #[tokio::test]
-async fn a_user_has_only_so_many_sessions() {
+async fn a_user_has_only_so_many_sessions_and_may_come_back_to_each() {
     let server = Server::start();
     let ada = server.user("ada").await;
     let mut sessions = Vec::new();
     for _ in 0..50 {
         sessions.push(listen(&server, &ada).await);
     }
+    let mut more = connect(&server, &ada).await;
+    more.say(&json!({"op": "identify"})).await.unwrap();
+    assert_eq!(end_of(&mut more).await, Some(4012));
+    let lost = sessions.pop().unwrap();
+    let (session, seen) = (lost.session.clone().unwrap(), lost.seen);
+    drop(lost);
+    assert!(connect(&server, &ada).await.resume(&session, seen).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_session_is_its_login_s_and_ends_with_it_for_good() {
+    let server = Server::start();
+    let ada = server.user("ada").await;
+    let other = server.api().log_in("ada", "a good password").await.unwrap();
+    let gateway = listen(&server, &ada).await;
+    let (session, seen) = (gateway.session.clone().unwrap(), gateway.seen);
+    drop(gateway);
+    assert!(!connect(&server, &other).await.resume(&session, seen).await.unwrap());
+    let mut early = connect(&server, &ada).await;
+    ada.api.act("/api/v1/auth/logout").await.unwrap();
+    assert!(!early.resume(&session, seen).await.unwrap());
+    // The access token is good for a while, and lets nobody into the gateway.
     let refused = Gateway::connect(&server.host(), &ada.access_token, &[]).await;
-    assert!(matches!(refused, Err(GatewayError::Refused(StatusCode::CONFLICT))));
+    assert!(matches!(refused, Err(GatewayError::Refused(StatusCode::UNAUTHORIZED))));
+}
+
+#[tokio::test]
+async fn who_left_hears_no_more_even_if_the_request_was_cut() {
+    let server = Server::start();
+    let [ada, bob] = [server.user("ada").await, server.user("bob").await];
+    let (id, channel) = community(&[&ada, &bob]).await;
+    let mut of_bob = listen(&server, &bob).await;
+    let mut lock = writer(&server).await;
+    let head = format!(
+        "POST /api/v1/communities/{id}/leave HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\n\r\n",
+        bob.access_token
+    );
+    let mut stream = tokio::net::TcpStream::connect(server.host()).await.unwrap();
+    stream.write_all(head.as_bytes()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    drop(stream);
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    sqlx::query("ROLLBACK").execute(&mut lock).await.unwrap();
+    let path = format!("/api/v1/communities/{id}");
+    while bob.api.get(&path).await.unwrap().status == StatusCode::OK {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    write(&ada, channel, "behind his back").await;
+    assert!(!events(&mut of_bob).await.contains(&"message.created".to_owned()));
+}
+
+/// A connection to the server's database that keeps others from writing.
+async fn writer(server: &Server) -> sqlx::SqliteConnection {
+    use sqlx::Connection as _;
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(server.database());
+    let mut connection = sqlx::SqliteConnection::connect_with(&options).await.unwrap();
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut connection).await.unwrap();
+    connection
+}
+
+#[tokio::test]
+async fn a_connection_that_says_nothing_does_not_keep_the_server_from_its_end() {
+    let server = Server::start();
+    let ada = server.user("ada").await;
+    let mut silent = connect(&server, &ada).await;
+    let begun = std::time::Instant::now();
+    server.signal("TERM");
+    assert_eq!(end_of(&mut silent).await, Some(1001));
+    drop(silent);
+    assert!(server.wait().status.success());
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
 }
 
 #[tokio::test]

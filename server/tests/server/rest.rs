@@ -97,6 +97,20 @@ async fn a_refresh_token_is_good_once_and_a_copy_ends_the_login() {
 }
 
 #[tokio::test]
+async fn a_refresh_whose_answer_was_lost_can_be_done_again() {
+    let server = Server::with(&[("VC_REFRESH_GRACE", "1s")]);
+    let login = server.user("ada").await;
+    let body = json!({"refresh_token": login.refresh_token});
+    for _ in 0..2 {
+        let answer = server.api().post("/api/v1/auth/refresh", &body).await.unwrap();
+        assert_eq!(answer.status, StatusCode::OK);
+    }
+    tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+    let answer = server.api().post("/api/v1/auth/refresh", &body).await.unwrap();
+    assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
 async fn two_refreshes_at_once_have_one_winner() {
     let server = Server::start();
     let login = server.user("ada").await;
@@ -154,8 +168,9 @@ async fn too_many_attempts_have_to_wait() {
         statuses.push(api.post("/api/v1/auth/login", &body).await.unwrap().status.as_u16());
     }
     assert_eq!(statuses, [401, 401, 429], "an account has half of it");
+    let padded = json!({"username": " ADA ", "password": "a wrong password"});
+    assert_eq!(api.post("/api/v1/auth/login", &padded).await.unwrap().status, 429);
     let other = json!({"username": "bob", "password": "a wrong password"});
-    assert_eq!(api.post("/api/v1/auth/login", &other).await.unwrap().status, 401);
     let answer = api.post("/api/v1/auth/login", &other).await.unwrap();
     assert_eq!((answer.status.as_u16(), &answer.body["code"]), (429, &json!("too_often")));
     let wait: u64 = answer.headers["retry-after"].to_str().unwrap().parse().unwrap();
@@ -174,6 +189,8 @@ async fn messages_are_sent_once_read_in_pages_changed_and_removed() {
         assert_eq!(sent.status, StatusCode::CREATED);
         let again = ada.api.post(&path, &draft).await.unwrap();
         assert_eq!((again.status, again.body), (StatusCode::OK, sent.body), "it is one message");
+        let other = json!({"content": "something else", "nonce": number.to_string()});
+        assert_eq!(ada.api.post(&path, &other).await.unwrap().status, StatusCode::CONFLICT);
     }
     let all = bob.api.get(&path).await.unwrap();
     let ids_of_all = ids(&all);

@@ -67,6 +67,7 @@ impl Server {
             .env("VC_DATABASE", database)
             .env("VC_AUTH_ATTEMPTS_PER_MINUTE", "100000")
             .env("VC_MESSAGES_PER_MINUTE", "100000")
+            .env("VC_REFRESH_GRACE", "0s")
             .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

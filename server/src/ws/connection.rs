@@ -2,6 +2,7 @@
 
 use std::{
     num::NonZeroU32,
+    pin::pin,
     sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
@@ -13,7 +14,7 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use opentelemetry::Context;
 use tokio::{
     sync::{OwnedSemaphorePermit, watch},
-    time::{Instant as Moment, MissedTickBehavior, interval_at, sleep_until, timeout},
+    time::{Instant as Moment, MissedTickBehavior, interval_at, sleep, sleep_until, timeout},
 };
 use tokio_tungstenite::tungstenite;
 use tracing::{Instrument as _, Span};
@@ -89,8 +90,7 @@ impl Connection {
                 spans::finish(&opening, Outcome::Success);
                 drop(opening);
                 let session = spans::session(&self.request, self.cookie);
-                let closed = self.attend(&mut socket, &attached, &session, kind);
-                let closed = closed.instrument(session.clone()).await;
+                let closed = self.attend(&mut socket, &attached, &session, kind).await;
                 self.part(attached, closed);
                 (Some(session), closed)
             }
@@ -131,12 +131,12 @@ impl Connection {
         say(socket, &Says::Hello { heartbeat_interval_ms }).await?;
         let mut kind = "first";
         let until = Moment::now() + GREETING;
-        let mut ends = self.gateway.ends.subscribe();
+        let mut ends = pin!(true_of(self.gateway.ends.subscribe()));
         loop {
             let heard = tokio::select! {
                 heard = hear(socket) => heard,
                 () = sleep_until(until) => Err(Closed::ByServer(Reason::Silent)),
-                () = true_of(&mut ends) => Err(Closed::ByServer(Reason::GoingAway)),
+                () = &mut ends => Err(Closed::ByServer(Reason::GoingAway)),
             };
             match heard? {
                 Some(Said::Identify {}) => {
@@ -215,6 +215,9 @@ impl Connection {
     }
 
     /// Tells and listens until the end.
+    ///
+    /// What a client says is answered within its session's span. What it is told is not: it
+    /// asks for no span, and to enter one would be a tenth of the work.
     async fn attend(
         &mut self,
         socket: &mut WebSocket,
@@ -222,13 +225,15 @@ impl Connection {
         session: &Span,
         kind: &'static str,
     ) -> Closed {
-        tracing::info!(target: LOG, event = "gateway.open", outcome = "success", vc.connect.kind = kind, socket.cookie = self.cookie, "a gateway session is open");
+        session.in_scope(|| {
+            tracing::info!(target: LOG, event = "gateway.open", outcome = "success", vc.connect.kind = kind, socket.cookie = self.cookie, "a gateway session is open");
+        });
         let beat = self.gateway.heartbeat;
         let mut beats = interval_at(Moment::now() + beat, beat);
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut heard_at = Instant::now();
-        let mut ends = self.gateway.ends.subscribe();
-        let mut expires = Moment::now() + left(&self.claims);
+        let mut ends = pin!(true_of(self.gateway.ends.subscribe()));
+        let mut expiry = pin!(sleep(left(&self.claims)));
         loop {
             let step = tokio::select! {
                 backlog = attached.backlog(BATCH) => match backlog {
@@ -239,8 +244,9 @@ impl Connection {
                     heard_at = Instant::now();
                     match heard {
                         Ok(Some(said)) => {
-                            let done = self.answer(socket, attached, session, said).await;
-                            expires = Moment::now() + left(&self.claims);
+                            let answer = self.answer(socket, attached, session, said);
+                            let done = answer.instrument(session.clone()).await;
+                            expiry.as_mut().reset(Moment::now() + left(&self.claims));
                             done
                         }
                         Ok(None) => Ok(()),
@@ -255,8 +261,8 @@ impl Connection {
                         put(socket, Message::Ping(Bytes::new())).await
                     }
                 }
-                () = sleep_until(expires) => Err(Closed::ByServer(Reason::Expired)),
-                () = true_of(&mut ends) => Err(Closed::ByServer(Reason::GoingAway)),
+                () = &mut expiry => Err(Closed::ByServer(Reason::Expired)),
+                () = &mut ends => Err(Closed::ByServer(Reason::GoingAway)),
             };
             if let Err(closed) = step {
                 return closed;
@@ -366,7 +372,7 @@ impl Connection {
 }
 
 /// When it is true.
-async fn true_of(ends: &mut watch::Receiver<bool>) {
+async fn true_of(mut ends: watch::Receiver<bool>) {
     // Without a sender there is no gateway either.
     let _either_way = ends.wait_for(|ends| *ends).await.is_ok();
 }

@@ -139,7 +139,12 @@ impl Store {
             // What was acknowledged outlives a loss of power.
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(PATIENCE);
-        let pool = |most| SqlitePoolOptions::new().max_connections(most).acquire_timeout(PATIENCE);
+        let pool = |most| {
+            let pool = SqlitePoolOptions::new().max_connections(most).acquire_timeout(PATIENCE);
+            // A connection to a file is not lost, and to ask it wakes its thread. It is asked
+            // when it is given back.
+            pool.test_before_acquire(false)
+        };
         let write = pool(1).connect_with(options.clone()).await.with_context(|| {
             format!("cannot open {}: its folder has to exist and be writable", path.display())
         })?;

@@ -106,7 +106,8 @@ impl Store {
         .await
     }
 
-    /// Messages of a channel, in ascending order.
+    /// Messages of a channel, in ascending order. A limit that is a bare `?` would have
+    /// SQLite plan the statement again each time that it is bound.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -117,7 +118,7 @@ impl Store {
                 return sqlx::query_as!(
                     Message,
                     r#"SELECT id AS "id!", channel_id, author_id, content, created_at_ms, edited_at_ms, nonce
-                       FROM messages WHERE channel_id = ? AND id > ? ORDER BY id LIMIT ?"#,
+                       FROM messages WHERE channel_id = ? AND id > ? ORDER BY id LIMIT +?"#,
                     channel,
                     after,
                     limit
@@ -129,7 +130,7 @@ impl Store {
             let mut messages = sqlx::query_as!(
                 Message,
                 r#"SELECT id AS "id!", channel_id, author_id, content, created_at_ms, edited_at_ms, nonce
-                   FROM messages WHERE channel_id = ? AND id < ? ORDER BY id DESC LIMIT ?"#,
+                   FROM messages WHERE channel_id = ? AND id < ? ORDER BY id DESC LIMIT +?"#,
                 channel,
                 before,
                 limit

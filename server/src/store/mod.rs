@@ -34,6 +34,10 @@ pub use users::{NewUser, User};
 /// Connections that read, beside the one that writes.
 const READERS: u32 = 8;
 
+/// Rows that may wait to be taken: a page of messages, so that the connection's thread does
+/// not wait in the middle of one.
+const ROWS: usize = 128;
+
 /// How long an operation waits for whoever writes.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -138,6 +142,7 @@ impl Store {
             .journal_mode(SqliteJournalMode::Wal)
             // What was acknowledged outlives a loss of power.
             .synchronous(SqliteSynchronous::Full)
+            .row_buffer_size(ROWS)
             .busy_timeout(PATIENCE);
         let pool = |most| {
             let pool = SqlitePoolOptions::new().max_connections(most).acquire_timeout(PATIENCE);

@@ -11,6 +11,7 @@ use std::{
 use anyhow::Context as _;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -153,6 +154,7 @@ fn run(inputs: &Inputs) -> (u8, anyhow::Result<()>) {
         Ok((config, _)) => config,
         Err(error) => return (2, Err(error.into())),
     };
+    raise_descriptors();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return (2, Err(error).context("cannot start threads")),
@@ -161,6 +163,13 @@ fn run(inputs: &Inputs) -> (u8, anyhow::Result<()>) {
     // Work that blocks, such as a hash, is not waited for.
     runtime.shutdown_background();
     (code, outcome)
+}
+
+/// As many descriptors as the system lets one have: each connection takes one. Without
+/// more it goes on with what there is.
+fn raise_descriptors() {
+    let limit = getrlimit(Resource::Nofile);
+    let _as_it_was = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }
 
 async fn serve(config: Config) -> (u8, anyhow::Result<()>) {

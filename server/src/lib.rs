@@ -8,9 +8,9 @@ pub mod config;
 
 pub mod observability;
 
-pub mod problem;
-
 pub mod store;
+
+pub mod problem;
 
 pub mod events;
 

@@ -7,14 +7,14 @@ use axum::{
     extract::rejection::{JsonRejection, PathRejection, QueryRejection},
     http::{
         HeaderValue, StatusCode,
-        header::{CONTENT_TYPE, RETRY_AFTER},
+        header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
     },
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::store::StoreError;
+use crate::{observability::Outcome, store::StoreError};
 
 /// Why a request was not done.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -121,6 +121,16 @@ impl Problem {
     }
 }
 
+/// How something ended, in telemetry's words.
+pub(crate) fn outcome<T>(result: &Result<T, Problem>) -> Outcome {
+    match result {
+        Ok(_) => Outcome::Success,
+        Err(Problem::TooOften(_)) => Outcome::RateLimited,
+        Err(problem) if problem.is_ours() => Outcome::Error,
+        Err(_) => Outcome::Refused,
+    }
+}
+
 /// `error.type` of a response, for the request's span and metrics.
 #[derive(Clone, Copy)]
 pub(crate) struct ErrorType(pub(crate) &'static str);
@@ -137,6 +147,9 @@ impl IntoResponse for Problem {
             Self::Busy | Self::NoRoom => Some(1),
             _ => None,
         };
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
         if let Some(seconds) = wait {
             headers.insert(RETRY_AFTER, seconds.into());
         }

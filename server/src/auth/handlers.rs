@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use super::{Auth, CurrentUser, Peer, token};
 use crate::{
     observability::{Outcome, tracing as spans},
-    problem::{Problem, ProblemBody},
+    problem::{Problem, ProblemBody, outcome},
     store::{NewToken, NewUser, Refreshed, StoreError, User},
 };
 
@@ -132,15 +132,6 @@ pub(super) async fn log_out(
     responses((status = 200, body = User), (status = 401, body = ProblemBody)))]
 pub(super) async fn me(State(auth): State<Auth>, user: CurrentUser) -> Result<Json<User>, Problem> {
     auth.0.store.user(user.id).await?.map(Json).ok_or(Problem::Unauthenticated)
-}
-
-fn outcome<T>(result: &Result<T, Problem>) -> Outcome {
-    match result {
-        Ok(_) => Outcome::Success,
-        Err(Problem::TooOften(_)) => Outcome::RateLimited,
-        Err(problem) if problem.is_ours() => Outcome::Error,
-        Err(_) => Outcome::Refused,
-    }
 }
 
 impl Auth {

@@ -19,8 +19,8 @@ use super::{Chat, text};
 use crate::{
     auth::CurrentUser,
     events::{Event, Room},
-    observability::{Outcome, tracing as spans},
-    problem::{Problem, ProblemBody},
+    observability::tracing as spans,
+    problem::{Problem, ProblemBody, outcome},
     store::{Access, Message, NewMessage, Page, Sent},
 };
 
@@ -188,12 +188,7 @@ impl Chat {
 
     /// Counts what came of it.
     pub(crate) fn count(&self, span: &Span, via: &'static str, sent: &Result<Sent, Problem>) {
-        let outcome = match sent {
-            Ok(_) => Outcome::Success,
-            Err(Problem::TooOften(_)) => Outcome::RateLimited,
-            Err(problem) if problem.is_ours() => Outcome::Error,
-            Err(_) => Outcome::Refused,
-        };
+        let outcome = outcome(sent);
         spans::finish(span, outcome);
         self.0.metrics.message_send(via, outcome);
     }

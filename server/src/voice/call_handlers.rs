@@ -14,12 +14,12 @@ use utoipa::ToSchema;
 use super::{Voice, call::Call};
 use crate::{
     auth::CurrentUser,
-    observability::{Outcome, tracing as spans},
-    problem::{Problem, ProblemBody},
+    observability::tracing as spans,
+    problem::{Problem, ProblemBody, outcome},
 };
 
 /// A call.
-#[derive(Serialize, ToSchema)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct CallView {
     /// Where it is.
     channel_id: i64,
@@ -32,7 +32,7 @@ pub struct CallView {
 }
 
 impl CallView {
-    fn new(channel_id: i64, call: &Call) -> Self {
+    pub(super) fn new(channel_id: i64, call: &Call) -> Self {
         Self {
             channel_id,
             caller_id: call.caller(),
@@ -121,13 +121,6 @@ pub(super) async fn leave(
 async fn joining(work: impl Future<Output = Result<Call, Problem>>) -> Result<Call, Problem> {
     let span = spans::voice_join();
     let result = work.instrument(span.clone()).await;
-    spans::finish(
-        &span,
-        match &result {
-            Ok(_) => Outcome::Success,
-            Err(problem) if problem.is_ours() => Outcome::Error,
-            Err(_) => Outcome::Refused,
-        },
-    );
+    spans::finish(&span, outcome(&result));
     result
 }

@@ -74,6 +74,17 @@ impl Voice {
         }
     }
 
+    /// The calls of these channels.
+    #[must_use]
+    pub fn calls(&self, rooms: &[Room]) -> Vec<CallView> {
+        let calls = self.0.calls();
+        let view = |room: &Room| match room {
+            Room::Dm(channel) => Some(CallView::new(*channel, &calls.get(channel)?.call)),
+            Room::Community(_) => None,
+        };
+        rooms.iter().filter_map(view).collect()
+    }
+
     /// A user's clients are gone, so the user is in no call.
     pub fn vanish(&self, user: i64) {
         let now = Instant::now();

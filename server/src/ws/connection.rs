@@ -141,10 +141,11 @@ impl Connection {
             match heard? {
                 Some(Said::Identify {}) => {
                     self.gateway.metrics.connect(kind);
-                    let attached = self.identify().await?;
-                    let session = attached.session();
-                    let ready = Says::Ready { session_id: session.id(), user_id: self.claims.sub };
-                    send(socket, ready.text()).await?;
+                    let (attached, rooms) = self.identify().await?;
+                    let session_id = attached.session().id();
+                    let calls = self.gateway.voice.calls(&rooms);
+                    say(socket, &Says::Ready { session_id, user_id: self.claims.sub, calls })
+                        .await?;
                     return Ok(Opened { attached, kind });
                 }
                 Some(Said::Resume { session_id, seq }) => {
@@ -165,7 +166,7 @@ impl Connection {
     }
 
     /// A new session, which hears all rooms that its user is in.
-    async fn identify(&self) -> Result<Attached, Closed> {
+    async fn identify(&self) -> Result<(Attached, Vec<Room>), Closed> {
         let id = crate::auth::random().ok_or(Closed::ByServer(Reason::Internal))?;
         let Inner { hub, store, .. } = &*self.gateway;
         let user = self.claims.sub;
@@ -188,7 +189,7 @@ impl Connection {
                     continue;
                 }
             }
-            return Ok(attached);
+            return Ok((attached, rooms));
         }
     }
 

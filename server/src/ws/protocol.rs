@@ -10,6 +10,7 @@ use crate::{
     events::{Event, Status},
     problem::Problem,
     store::Message,
+    voice::CallView,
 };
 
 /// The subprotocol.
@@ -86,8 +87,8 @@ pub(super) const fn draft(content: String, nonce: Option<String>) -> Draft {
 pub(super) enum Says<'a> {
     /// At once: show signs of life that often, and identify or resume.
     Hello { heartbeat_interval_ms: u64 },
-    /// A session began.
-    Ready { session_id: &'a str, user_id: i64 },
+    /// A session began, and these calls of the user's ring or are under way.
+    Ready { session_id: &'a str, user_id: i64, calls: Vec<CallView> },
     /// A session goes on; so many events follow that were missed.
     Resumed { missed: u64 },
     /// It does not: identify, and read what was missed over REST.

@@ -5,7 +5,7 @@ use serde_json::json;
 use vc_bot::{Answer, Login};
 
 use crate::peers::{
-    band::{dm, listen},
+    band::{connect, dm, listen},
     server::Server,
 };
 
@@ -28,6 +28,10 @@ async fn a_call_rings_is_answered_and_ends_when_both_have_left() {
     assert_eq!(started.body, expected);
     let rings = of_bob.wait_for("call.ringing").await.unwrap();
     assert_eq!(rings["data"]["user_id"], ada.user);
+    // Who comes while it rings is told at once.
+    let mut late = connect(&server, &bob).await;
+    late.say(&json!({"op": "identify"})).await.unwrap();
+    assert_eq!(late.wait_for("ready").await.unwrap()["calls"], json!([expected]));
     for login in [&ada, &bob] {
         assert_eq!(call(login, channel, "").await.status, StatusCode::CONFLICT, "there is one");
     }

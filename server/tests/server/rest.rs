@@ -154,6 +154,7 @@ async fn a_token_that_is_missing_wrong_or_old_lets_nobody_in() {
             let answer = api.request(method, path, None, &[]).await.unwrap();
             assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{path}");
             assert_eq!(answer.body["code"], "unauthenticated");
+            assert_eq!(answer.headers["www-authenticate"], "Bearer");
         }
     }
 }

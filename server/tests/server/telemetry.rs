@@ -381,9 +381,13 @@ async fn a_collector_that_is_dead_slow_or_mad_is_no_trouble() {
         let server = Server::with(&variables);
         let ada = server.user("ada").await;
         let all = latencies(&ada, 3_000).await;
-        let (median, slowest) = (all[all.len() / 2], all[all.len() - 1]);
-        println!("{endpoint} by {protocol}: median {median:?}, slowest {slowest:?}");
-        assert!(slowest < Duration::from_secs(1), "{slowest:?}");
+        let [median, late] = [all[all.len() / 2], all[all.len() * 99 / 100]];
+        println!("{endpoint} by {protocol}: median {median:?}, 99th percentile {late:?}");
+        // One that waited for the collector would wait for its time limit: two seconds.
+        assert!(
+            median < Duration::from_millis(50) && late < Duration::from_millis(500),
+            "{late:?}"
+        );
         let begun = Instant::now();
         let ended = server.stop();
         let took = begun.elapsed();

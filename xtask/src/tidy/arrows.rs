@@ -1,12 +1,18 @@
-//! Which module of the observer may import which: a packet's way is one way.
+//! Which module of the observer, and of the server, may import which: a packet's way is
+//! one way, and so is a request's.
 
 use super::Violation;
 use super::source::Source;
 
 const RULE: &str = "arrows";
 
-/// Each module, in reading order, and what it may import besides itself.
-const MODULES: [(&str, &[&str]); 7] = [
+/// A module, and what it may import besides itself.
+type Module = (&'static str, &'static [&'static str]);
+
+/// Each crate's modules, in reading order.
+const CRATES: [(&str, &[Module]); 2] = [("observer/src/", &OBSERVER), ("server/src/", &SERVER)];
+
+const OBSERVER: [Module; 7] = [
     ("model", &[]),
     ("track", &["model"]),
     ("ledger", &["model"]),
@@ -16,17 +22,33 @@ const MODULES: [(&str, &[&str]); 7] = [
     ("app", &["model", "track", "ledger", "source", "export", "view"]),
 ];
 
+const SERVER: [Module; 11] = [
+    ("config", &[]),
+    ("observability", &["config"]),
+    ("store", &["observability"]),
+    ("problem", &["observability", "store"]),
+    ("events", &["store"]),
+    ("auth", &["observability", "store", "problem", "events"]),
+    ("chat", &["observability", "store", "problem", "events", "auth"]),
+    ("voice", &["observability", "store", "problem", "events", "auth"]),
+    ("ws", &["observability", "store", "problem", "events", "auth", "chat", "voice"]),
+    (
+        "app",
+        &["config", "observability", "store", "problem", "events", "auth", "chat", "voice", "ws"],
+    ),
+    ("cli", &["config", "observability", "app"]),
+];
+
 pub(super) fn of(path: &str, source: &Source) -> Vec<Violation> {
-    let Some(place) = path.strip_prefix("observer/src/").and_then(|rest| rest.strip_suffix(".rs"))
-    else {
-        return Vec::new();
-    };
+    let place = |root| path.strip_prefix(root).and_then(|rest| rest.strip_suffix(".rs"));
+    let known = CRATES.iter().find_map(|(root, modules)| Some((place(root)?, *modules)));
+    let Some((place, modules)) = known else { return Vec::new() };
     let parts: Vec<&str> = place.split('/').filter(|part| *part != "mod").collect();
     let top = parts[0];
     if matches!(top, "lib" | "main") {
         return Vec::new();
     }
-    let Some((_, allowed)) = MODULES.iter().find(|(name, _)| *name == top) else {
+    let Some((_, allowed)) = modules.iter().find(|(name, _)| *name == top) else {
         return vec![Violation::new(
             1,
             RULE,
@@ -38,7 +60,7 @@ pub(super) fn of(path: &str, source: &Source) -> Vec<Violation> {
     imports(&source.code, parts.len())
         .into_iter()
         .filter(|(_, name)| name != top && !allowed.contains(&name.as_str()))
-        .filter(|(_, name)| MODULES.iter().any(|(module, _)| module == name))
+        .filter(|(_, name)| modules.iter().any(|(module, _)| module == name))
         .map(|(at, name)| {
             let remedy = format!("`{top}` may not see `{name}`: move what both need into a module before them, or wire them in `app`");
             Violation::new(source.line(at), RULE, remedy)
@@ -141,6 +163,13 @@ mod tests {
             .is_empty()
         );
         assert!(broken("observer-common/src/model.rs", "use crate::app;").is_empty());
+    }
+
+    #[test]
+    fn a_request_s_way_is_one_way_too() {
+        assert_eq!(broken("server/src/store/mod.rs", "use crate::problem::Problem;"), [1]);
+        assert_eq!(broken("server/src/chat/messages.rs", "use crate::{auth, ws::Gateway};"), [1]);
+        assert!(broken("server/src/ws/mod.rs", "use crate::{chat, voice::Voice};").is_empty());
     }
 
     #[test]

@@ -1,16 +1,13 @@
 //! Where connections come in, and how many of them there may be.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
 
 use axum::{Router, body::Body, extract::ConnectInfo};
-use hyper::{Request, body::Incoming, service::service_fn};
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{conn::auto::Builder, graceful::GracefulShutdown},
-};
+use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
+    sync::{Semaphore, watch},
 };
 use tower::ServiceExt as _;
 
@@ -27,14 +24,15 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub(super) async fn serve(
     listener: TcpListener,
     router: Router,
-    most: usize,
+    most: u32,
     ends: impl Future<Output = ()>,
 ) {
-    let room = Arc::new(Semaphore::new(most));
-    let graceful = GracefulShutdown::new();
-    let mut http = Builder::new(TokioExecutor::new());
-    http.http1().timer(TokioTimer::new()).header_read_timeout(HEAD);
-    let mut ends = std::pin::pin!(ends);
+    let room = Arc::new(Semaphore::new(most as usize));
+    let (end, ended) = watch::channel(());
+    // HTTP/1 alone: who finds out which version is spoken waits for the first bytes without end.
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEAD);
+    let mut ends = pin!(ends);
     loop {
         let permit = tokio::select! {
             permit = Arc::clone(&room).acquire_owned() => permit,
@@ -58,16 +56,25 @@ pub(super) async fn serve(
             let router = router.clone();
             async move { Ok::<_, Infallible>(router.oneshot(request).await.unwrap_or_default()) }
         });
-        let connection = http.serve_connection_with_upgrades(TokioIo::new(stream), service);
-        let connection = graceful.watch(connection.into_owned());
+        let connection = http.serve_connection(TokioIo::new(stream), service).with_upgrades();
+        let mut ended = ended.clone();
         tokio::spawn(async move {
+            let mut connection = pin!(connection);
             // A client that breaks off is no news.
-            let _broken = connection.await;
+            tokio::select! {
+                _broken = &mut connection => {}
+                _sent_or_gone = ended.changed() => {
+                    connection.as_mut().graceful_shutdown();
+                    let _broken = connection.await;
+                }
+            }
             drop(permit);
         });
     }
     drop(listener);
-    graceful.shutdown().await;
+    let _nobody_is_there = end.send(());
+    // Every permit means no connection.
+    let _all = room.acquire_many(most).await;
 }
 
 fn cookie(stream: &TcpStream) -> Option<u64> {

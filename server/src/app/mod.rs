@@ -43,7 +43,7 @@ pub use openapi::description;
 const MOST_BODY: usize = 64 << 10;
 
 /// Connections besides those of the gateway.
-const MOST_REQUESTS: usize = 1_024;
+const MOST_REQUESTS: u32 = 1_024;
 
 /// How often sessions are looked at whose clients are away.
 const LOOK: Duration = Duration::from_millis(500);
@@ -114,7 +114,7 @@ impl App {
         let port = listener.local_addr().context("the listener has no address")?.port();
         let (end, ended) = tokio::sync::oneshot::channel::<()>();
         // Beside gateway connections, requests.
-        let most = self.config.max_connections.get() as usize + MOST_REQUESTS;
+        let most = self.config.max_connections.saturating_add(MOST_REQUESTS).get();
         let mut server = std::pin::pin!(door::serve(listener, self.router(), most, async {
             let _either_way = ended.await;
         }));

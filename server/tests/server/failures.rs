@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::peers::{
     band::community,
-    server::{Server, program},
+    server::{PATIENCE, Server, program},
 };
 
 #[tokio::test]
@@ -181,4 +181,56 @@ async fn an_address_that_is_taken_is_named() {
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(2), "{errors}");
     assert!(errors.contains(&address) && errors.contains("--listen"), "{errors}");
+}
+
+#[tokio::test]
+async fn a_log_that_nobody_reads_holds_nobody_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let host = format!("127.0.0.1:{port}");
+    let mut child = program()
+        .args(["run", "--listen", &host])
+        .current_dir(folder.path())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let api = vc_bot::Api::new(&host);
+    let work = async {
+        while api.get("/healthz").await.is_err() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        // Some 300 bytes each: far more than a pipe holds.
+        for _ in 0..2_000 {
+            assert_eq!(api.get("/healthz").await.unwrap().status, StatusCode::NO_CONTENT);
+        }
+    };
+    let outcome = tokio::time::timeout(PATIENCE, work).await;
+    let ended = Command::new("kill").arg(child.id().to_string()).status().unwrap();
+    let begun = Instant::now();
+    while child.try_wait().unwrap().is_none() && begun.elapsed() < PATIENCE {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let status = child.try_wait().unwrap();
+    let _gone_already = child.kill();
+    outcome.expect("requests are answered");
+    assert!(ended.success() && status.is_some_and(|status| status.success()), "{status:?}");
+}
+
+#[tokio::test]
+async fn who_does_not_finish_the_head_of_a_request_is_hung_up_on() {
+    let server = Server::start();
+    let begun = Instant::now();
+    let mut silent = Vec::new();
+    for part in [&b""[..], b"GET /healthz HTTP/1.1\r\nhost:"] {
+        let mut stream = tokio::net::TcpStream::connect(server.host()).await.unwrap();
+        stream.write_all(part).await.unwrap();
+        silent.push(stream);
+    }
+    for mut stream in silent {
+        let mut answer = Vec::new();
+        let read = stream.read_to_end(&mut answer);
+        let _reset = tokio::time::timeout(Duration::from_secs(45), read).await.expect("it ends");
+    }
+    println!("hung up on after {:?}", begun.elapsed());
+    assert!(begun.elapsed() > Duration::from_secs(20), "a slow one has some time");
 }

@@ -160,7 +160,8 @@ async fn nothing_that_a_user_sends_is_told_to_anybody() {
         assert!(Gateway::connect(&server.host(), token, &headers[..3]).await.is_err());
     }
     ada.request(Method::DELETE, &of_community, None, &headers).await.unwrap();
-    ada.act("/api/v1/auth/logout").await.unwrap();
+    let logout = ada.request(Method::POST, "/api/v1/auth/logout", bodies[1].as_ref(), &headers);
+    assert!(logout.await.unwrap().status.is_success());
 
     fail_at_everything(&server, &login, &bodies, &headers).await;
     let ended = server.stop();

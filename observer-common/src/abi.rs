@@ -136,6 +136,8 @@ abi! {
         pub key: FlowKey,
         /// On later kernels: who makes it odd moves the flow, and then makes it even.
         pub turn: u64,
+        /// The stream.
+        pub flow: Flow,
         /// Packets whose turn did not come: they are of the flow, and their place in the
         /// order is not known.
         pub aside_packets: u64,
@@ -143,14 +145,12 @@ abi! {
         pub aside_bytes: u64,
         /// Local address of the packet that confirmed the flow.
         pub local: Address,
-        /// The stream.
-        pub flow: Flow,
         /// What [`FlowEntry::turn`] will be, from before the flow moves.
         pub turned: u64,
     }
 }
 
-const _: () = assert!(size_of::<FlowEntry>() == 248);
+const _: () = assert!(size_of::<FlowEntry>() == 368);
 
 impl FlowEntry {
     /// What is in a place that was given back.
@@ -167,14 +167,14 @@ impl FlowEntry {
             local_port: 0,
             key,
             turn: 0,
-            aside_packets: 0,
-            aside_bytes: 0,
-            local: [0; 4],
             flow: Flow::new(
                 &Header { payload_type: 0, marker: false, sequence: 0, timestamp: 0, ssrc: 0 },
                 0,
                 now_ns,
             ),
+            aside_packets: 0,
+            aside_bytes: 0,
+            local: [0; 4],
             turned: 0,
         }
     }
@@ -218,12 +218,14 @@ abi! {
         pub reserved: [u8; 2],
         /// As in [`FlowEntry`].
         pub local_port: u16,
-        /// What comes before [`FlowEntry::local`]: zero.
-        pub before: [u64; 7],
-        /// As in [`FlowEntry`].
-        pub local: Address,
+        /// What comes before [`FlowEntry::flow`]: zero.
+        pub before: [u64; 5],
         /// Of one packet.
         pub flow: Flow,
+        /// What comes before [`FlowEntry::local`]: zero.
+        pub between: [u64; 2],
+        /// As in [`FlowEntry`].
+        pub local: Address,
         /// Zero.
         pub turned: u64,
     }
@@ -237,13 +239,14 @@ impl Candidate {
         lock: 0,
         reserved: [0; 2],
         local_port: 0,
-        before: [0; 7],
-        local: [0; 4],
+        before: [0; 5],
         flow: Flow::new(
             &Header { payload_type: 0, marker: false, sequence: 0, timestamp: 0, ssrc: 0 },
             0,
             0,
         ),
+        between: [0; 2],
+        local: [0; 4],
         turned: 0,
     };
 }
@@ -255,7 +258,7 @@ mod tests {
 
     #[test]
     fn keys_and_entries_survive_the_trip_through_bytes() {
-        let bytes: std::vec::Vec<u8> = (0..248).collect();
+        let bytes: std::vec::Vec<u8> = (0..=255).cycle().take(368).collect();
         let entry = FlowEntry::read_from_bytes(&bytes).unwrap();
         assert_eq!(entry.as_bytes(), bytes);
         let key = FlowKey::read_from_bytes(&bytes[..32]).unwrap();

@@ -1,5 +1,9 @@
 //! RTP (RFC 3550): recognising a stream, and following it.
 
+pub mod bursts;
+pub mod clock;
+pub mod delay;
+pub mod extension;
 pub mod flow;
 pub mod probation;
 
@@ -80,6 +84,38 @@ pub const fn clock_rate(payload_type: u8) -> u32 {
         16 => 11_025,
         17 => 22_050,
         _ => DYNAMIC_CLOCK_RATE,
+    }
+}
+
+/// Whether a payload type means what signalling says, and its clock with it: RFC 3551
+/// section 6 leaves open what it does not name.
+#[inline(always)]
+#[must_use]
+pub const fn is_dynamic(payload_type: u8) -> bool {
+    !matches!(payload_type, 0..=19 | 25 | 26 | 28 | 31..=34)
+}
+
+/// How much a payload type tells of what a stream carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Telling {
+    /// Comfort noise: it comes among the packets of any audio codec.
+    Nothing,
+    /// A dynamic type: a codec's, or that of events among its packets.
+    Little,
+    /// The codec.
+    Codec,
+}
+
+/// How much a payload type tells.
+#[inline(always)]
+#[must_use]
+pub const fn telling(payload_type: u8) -> Telling {
+    if is_comfort_noise(payload_type) {
+        Telling::Nothing
+    } else if is_dynamic(payload_type) {
+        Telling::Little
+    } else {
+        Telling::Codec
     }
 }
 

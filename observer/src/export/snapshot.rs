@@ -4,7 +4,6 @@
 
 use std::time::{Duration, SystemTime};
 
-use observer_common::rtp;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Connection, Endpoint, Losses, Owner, Role, Runtime, VoiceFlow};
@@ -34,10 +33,11 @@ pub struct Voice {
     pub dst: String,
     /// Synchronisation source.
     pub ssrc: u32,
-    /// RTP payload type that says what it carries: the last packet's, but not that of an
-    /// event or of comfort noise within a known codec.
+    /// RTP payload type of the codec, and not of the events or the comfort noise among its
+    /// packets.
     pub payload_type: u8,
-    /// Ticks a second of that payload type.
+    /// Ticks a second of that payload type: what RFC 3551 says, and of a dynamic type what its
+    /// timestamps say.
     pub clock_rate: u32,
     /// Encoding, where the payload type names one.
     pub codec: Option<String>,
@@ -180,8 +180,8 @@ impl Voice {
             src: flow.source().to_string(),
             dst: flow.destination().to_string(),
             ssrc: flow.key.ssrc,
-            payload_type: flow.main_payload_type,
-            clock_rate: rtp::clock_rate(flow.main_payload_type),
+            payload_type: stream.payload_type,
+            clock_rate: stream.clock_rate,
             codec: (codec != "unknown").then(|| codec.to_owned()),
             direction: known_direction.then(|| flow.key.direction.as_str().to_owned()),
             packets: stream.packets,

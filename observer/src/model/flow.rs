@@ -1,6 +1,6 @@
 //! A voice flow.
 
-use observer_common::rtp::{self, flow::Flow};
+use observer_common::rtp::{self, clock::VIDEO_RATE, flow::Flow};
 
 use super::{Endpoint, ServiceId, SocketCookie};
 
@@ -42,8 +42,10 @@ pub struct VoiceKey {
 pub struct VoiceKind {
     /// Which way they go.
     pub direction: Direction,
-    /// The payload type that says what they carry.
-    pub main_payload_type: u8,
+    /// The value of `voice.codec`.
+    pub codec: &'static str,
+    /// The value of `voice.media`.
+    pub media: &'static str,
 }
 
 /// A flow, as it stood at one moment.
@@ -55,35 +57,23 @@ pub struct VoiceFlow {
     pub service: Option<ServiceId>,
     /// The near end.
     pub local: Endpoint,
-    /// The payload type that says what it carries: see [`VoiceFlow::keep_medium`].
-    pub main_payload_type: u8,
     /// Its figures; times in ns of `CLOCK_MONOTONIC`.
     pub stream: Flow,
 }
 
 impl VoiceFlow {
-    /// A flow of which no more is known than its last packet: counted, and for nobody in
+    /// A flow of which no more is known than its packets: counted, and for nobody in
     /// particular.
     #[must_use]
     pub const fn new(key: VoiceKey, local: Endpoint, stream: Flow) -> Self {
         let service = Some(ServiceId::UNKNOWN);
-        Self { key, service, local, main_payload_type: stream.payload_type, stream }
-    }
-
-    /// Goes by the main payload type that was `known` of this flow, if its last packet
-    /// says less. One packet of telephone events (RFC 4733), whose payload type is
-    /// dynamic, or of comfort noise does not change what a flow carries; a codec with a
-    /// dynamic payload type after one with a static goes unnoticed for the same reason.
-    pub const fn keep_medium(&mut self, known: u8) {
-        if telling(self.main_payload_type) < telling(known) {
-            self.main_payload_type = known;
-        }
+        Self { key, service, local, stream }
     }
 
     /// What it is counted as.
     #[must_use]
     pub const fn kind(&self) -> VoiceKind {
-        VoiceKind { direction: self.key.direction, main_payload_type: self.main_payload_type }
+        VoiceKind { direction: self.key.direction, codec: self.codec(), media: self.media() }
     }
 
     /// Where the packets come from.
@@ -104,47 +94,25 @@ impl VoiceFlow {
         }
     }
 
-    /// The value of `voice.media`.
+    /// The value of `voice.media`. Signalling names the dynamic payload types, and nobody
+    /// shows us that; but only video counts at 90 kHz (RFC 3551 section 5).
     #[must_use]
     pub const fn media(&self) -> &'static str {
-        media(self.main_payload_type)
+        match rtp::is_static_video(self.stream.payload_type) {
+            Some(true) => "video",
+            Some(false) => "audio",
+            None if !self.stream.is_clock_known() => "unknown",
+            None if self.stream.clock_rate == VIDEO_RATE => "video",
+            None => "audio",
+        }
     }
 
-    /// The value of `voice.codec`.
+    /// The value of `voice.codec`: of a dynamic payload type it is `unknown`.
     #[must_use]
     pub const fn codec(&self) -> &'static str {
-        codec(self.main_payload_type)
-    }
-}
-
-/// How much a payload type tells of the medium: least the one of comfort noise, most one
-/// that RFC 3551 gives to a codec.
-const fn telling(payload_type: u8) -> u8 {
-    if rtp::is_comfort_noise(payload_type) {
-        0
-    } else if rtp::static_codec(payload_type).is_none() {
-        1
-    } else {
-        2
-    }
-}
-
-/// The value of `voice.media` for a payload type; dynamic ones are named by signalling
-/// that nobody shows us, so theirs is `unknown`.
-#[must_use]
-pub const fn media(payload_type: u8) -> &'static str {
-    match rtp::is_static_video(payload_type) {
-        Some(true) => "video",
-        Some(false) => "audio",
-        None => "unknown",
-    }
-}
-
-/// The value of `voice.codec` for a payload type, by the same rule.
-#[must_use]
-pub const fn codec(payload_type: u8) -> &'static str {
-    match rtp::static_codec(payload_type) {
-        Some(codec) => codec,
-        None => "unknown",
+        match rtp::static_codec(self.stream.payload_type) {
+            Some(codec) => codec,
+            None => "unknown",
+        }
     }
 }

@@ -108,10 +108,7 @@ impl CaptureFlows {
             ssrc: header.ssrc,
         };
         if let Some(Followed { flow, .. }) = self.flows.get_mut(&key) {
-            let known = flow.main_payload_type;
             flow.stream.advance(&header, length, time_ns);
-            flow.main_payload_type = flow.stream.payload_type;
-            flow.keep_medium(known);
             self.packets += 1;
             return;
         }

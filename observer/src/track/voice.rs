@@ -103,18 +103,18 @@ impl VoiceTracker {
         VoiceUpdate { tracker: self, now_ns, reading: VoiceReading::default() }
     }
 
-    fn advance(&mut self, mut flow: VoiceFlow, reading: &mut VoiceReading) {
+    fn advance(&mut self, flow: VoiceFlow, reading: &mut VoiceReading) {
         match self.flows.entry(flow.key) {
             Entry::Occupied(mut place) => {
                 let mut tracked = place.get_mut();
                 // One that began later only has the name of the one that was known.
                 let known =
                     (tracked.latest.stream.first_ns == flow.stream.first_ns).then_some(&*tracked);
-                let reported_lost = reading.account(&mut flow, known);
+                let reported_lost = reading.account(&flow, known);
                 *tracked = Tracked { latest: flow, reported_lost };
             }
             Entry::Vacant(place) => {
-                let reported_lost = reading.account(&mut flow, None);
+                let reported_lost = reading.account(&flow, None);
                 place.insert(Tracked { latest: flow, reported_lost });
             }
         }
@@ -124,10 +124,9 @@ impl VoiceTracker {
 impl VoiceReading {
     /// Adds what happened to a flow since it was last seen, and says how many losses of
     /// its are reported then.
-    fn account(&mut self, flow: &mut VoiceFlow, known: Option<&Tracked>) -> u64 {
-        match known {
-            Some(known) => flow.keep_medium(known.latest.main_payload_type),
-            None => self.began += 1,
+    fn account(&mut self, flow: &VoiceFlow, known: Option<&Tracked>) -> u64 {
+        if known.is_none() {
+            self.began += 1;
         }
         let before = known.map_or_else(Totals::default, |tracked| Totals::of(&tracked.latest));
         let reported_lost = known.map_or(0, |tracked| tracked.reported_lost);
@@ -310,10 +309,6 @@ mod tests {
         let pcma = ("audio", "pcma");
         assert_eq!(media(&[8, 101, 13, 19, 8]), [pcma; 5]);
         assert_eq!(media(&[8, 0, 101]), [pcma, ("audio", "pcmu"), ("audio", "pcmu")]);
-        let unknown = ("unknown", "unknown");
-        assert_eq!(media(&[101, 8]), [unknown, pcma]);
-        assert_eq!(media(&[111, 13]), [unknown; 2]);
-        assert_eq!(media(&[13, 8]), [("audio", "cn"), pcma]);
     }
 
     #[test]

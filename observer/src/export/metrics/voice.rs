@@ -7,7 +7,7 @@ use prometheus::{HistogramVec, IntCounterVec, IntGaugeVec, Registry};
 use super::maker::Maker;
 use crate::{
     export::instruments as of,
-    model::{self, Direction, VoiceKind},
+    model::{Direction, VoiceKind},
     track::voice::VoiceInterval,
 };
 
@@ -81,9 +81,7 @@ impl VoiceMetrics {
 
     /// Says that there are so many more flows of a kind.
     pub(super) fn flows(&mut self, kind: VoiceKind, count: i64) {
-        let VoiceKind { direction, main_payload_type } = kind;
-        let codec = model::codec(main_payload_type);
-        let labels = [direction.as_str(), codec, model::media(main_payload_type)];
+        let labels = [kind.direction.as_str(), kind.codec, kind.media];
         self.flows.with_label_values(&labels).add(count);
         self.seen.insert(labels);
     }

@@ -7,6 +7,8 @@ pub mod model;
 
 pub mod ledger;
 
+pub mod quality;
+
 pub mod track;
 
 pub mod source;

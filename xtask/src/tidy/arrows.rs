@@ -12,14 +12,15 @@ type Module = (&'static str, &'static [&'static str]);
 /// Each crate's modules, in reading order.
 const CRATES: [(&str, &[Module]); 2] = [("observer/src/", &OBSERVER), ("server/src/", &SERVER)];
 
-const OBSERVER: [Module; 7] = [
+const OBSERVER: [Module; 8] = [
     ("model", &[]),
-    ("track", &["model"]),
     ("ledger", &["model"]),
-    ("source", &["model", "track", "ledger"]),
-    ("export", &["model", "track", "ledger"]),
-    ("view", &["model", "track", "ledger", "source", "export"]),
-    ("app", &["model", "track", "ledger", "source", "export", "view"]),
+    ("quality", &["model"]),
+    ("track", &["model", "quality"]),
+    ("source", &["model", "ledger", "track"]),
+    ("export", &["model", "ledger", "quality", "track"]),
+    ("view", &["model", "ledger", "quality", "track", "source", "export"]),
+    ("app", &["model", "ledger", "quality", "track", "source", "export", "view"]),
 ];
 
 const SERVER: [Module; 11] = [

@@ -6,3 +6,5 @@ pub mod emodel;
 pub mod codec;
 
 pub mod delay;
+
+pub mod burst;

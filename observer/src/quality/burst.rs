@@ -1,0 +1,121 @@
+//! Bursts and gaps of loss (RFC 3611 section 4.7.2), and how bursty the E-model finds them.
+
+/// The transition counters of RFC 3611 appendix A.2: cumulative, or of an interval.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Transitions {
+    /// Packets received in gaps.
+    pub c11: u64,
+    /// Losses that began after a gap, where the loss before it was of a burst or there was
+    /// none.
+    pub c13: u64,
+    /// Losses that began after a gap, where the loss before it stood alone.
+    pub c14: u64,
+    /// Packets received within a burst after another one that was received.
+    pub c22: u64,
+    /// Losses within a burst after a packet that was received.
+    pub c23: u64,
+    /// Losses within a burst right after a loss.
+    pub c33: u64,
+    /// Losses since the last gap.
+    pub run: u64,
+}
+
+impl Transitions {
+    /// What came to pass since an earlier reading.
+    #[must_use]
+    pub const fn since(&self, before: &Self) -> Runs {
+        Runs {
+            lost: self.lost().saturating_sub(before.lost()),
+            right_after: self.c33.saturating_sub(before.c33),
+            in_bursts: self.in_bursts().saturating_sub(before.in_bursts()),
+        }
+    }
+
+    /// All of it.
+    #[must_use]
+    pub const fn runs(&self) -> Runs {
+        Runs { lost: self.lost(), right_after: self.c33, in_bursts: self.in_bursts() }
+    }
+
+    /// Every loss is counted as it is found, by where it stands.
+    const fn lost(&self) -> u64 {
+        self.c13 + self.c14 + self.c23 + self.c33
+    }
+
+    /// Losses with Gmin packets received on either side.
+    const fn alone(&self) -> u64 {
+        self.c14 + (self.run == 1) as u64
+    }
+
+    const fn in_bursts(&self) -> u64 {
+        self.lost().saturating_sub(self.alone())
+    }
+
+    /// Bursts. The first loss of all counts as one that ends a burst.
+    #[must_use]
+    pub const fn bursts(&self) -> u64 {
+        self.c13.saturating_sub(1) + (self.run > 1) as u64
+    }
+
+    /// Share of the packets of bursts that did not come.
+    #[must_use]
+    pub fn burst_density(&self) -> Option<f64> {
+        ratio(self.in_bursts(), self.in_bursts() + self.c22 + self.c23)
+    }
+
+    /// Share of the packets of gaps that did not come: 1 in 17 at most.
+    #[must_use]
+    pub fn gap_density(&self) -> Option<f64> {
+        ratio(self.alone(), self.alone() + self.c11)
+    }
+
+    /// Mean length of a burst, in packets.
+    #[must_use]
+    pub fn burst_packets(&self) -> Option<f64> {
+        ratio(self.in_bursts() + self.c22 + self.c23, self.bursts())
+    }
+
+    /// Mean length of a gap, in packets: before the first burst, between bursts, and after
+    /// the last.
+    #[must_use]
+    pub fn gap_packets(&self) -> Option<f64> {
+        ratio(self.alone() + self.c11, self.bursts() + 1)
+    }
+}
+
+/// Losses of a stream or an interval, by how they stand to each other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Runs {
+    /// All.
+    lost: u64,
+    /// Those right after another.
+    right_after: u64,
+    /// Those in bursts.
+    in_bursts: u64,
+}
+
+impl Runs {
+    /// Share of the losses that were in bursts; none where nothing was lost.
+    #[must_use]
+    pub fn in_bursts(&self) -> Option<f64> {
+        ratio(self.in_bursts.min(self.lost), self.lost)
+    }
+
+    /// `BurstR` (ITU-T G.107 section 7.5): mean length of the runs of losses over the mean
+    /// length that they would have if as many of the packets had been lost at random, which
+    /// is 1 / (1 − loss). 1 where nothing was lost, and where losses stand further apart
+    /// than random ones: the model knows no less.
+    #[must_use]
+    pub fn burst_ratio(&self, expected: u64) -> f64 {
+        let runs = self.lost.saturating_sub(self.right_after).max(1);
+        let random = 1.0 - ratio(self.lost.min(expected), expected).unwrap_or(0.0);
+        (self.lost as f64 / runs as f64 * random).max(1.0)
+    }
+}
+
+fn ratio(part: u64, whole: u64) -> Option<f64> {
+    (whole != 0).then(|| part as f64 / whole as f64)
+}
+
+#[cfg(test)]
+mod tests;

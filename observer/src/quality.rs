@@ -8,3 +8,6 @@ pub mod codec;
 pub mod delay;
 
 pub mod burst;
+
+pub mod lateness;
+

@@ -11,3 +11,4 @@ pub mod burst;
 
 pub mod lateness;
 
+pub mod score;

@@ -13,12 +13,13 @@ use clap::Args;
 use configuration::{FileError, Given, Lines, Source, Sources};
 use humantime::format_duration;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use serde_saphyr::{MessageFormatter as _, UserMessageFormatter};
 
 use crate::{
     export::otlp::{Endpoint, EndpointError, Environment, EnvironmentError, Protocol},
+    quality::{codec::Codecs, lateness::Buffer, score::Assumptions},
     source::ebpf::load::{Limits, Options},
     track::targets::{RuleError, Targets},
 };
@@ -28,6 +29,9 @@ const DEFAULT_FILE: &str = "/etc/observer/observer.yaml";
 
 /// Where to see every key.
 const HINT: &str = "`observer config` prints every key";
+
+/// The longest way through a network that is assumed: no call survives as much.
+const LONGEST_DELAY: Duration = Duration::from_secs(10);
 
 /// Ring buffer, in bytes: about 9,000 closed connections.
 const RING_BYTES: u32 = 1 << 20;
@@ -79,6 +83,21 @@ pub(super) struct Settings {
     /// Services that have figures of their own at once; the rest is `overflow` [default: 100]
     #[arg(long, global = true, env = "OBSERVER_MAX_SERVICES", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=10_000))]
     max_services: Option<u16>,
+    /// Codecs of RTP payload types that signalling agreed upon, such as `{111: opus, 96:
+    /// vp8}`, or with factors of the E-model, `{0: {codec: pcmu, bpl: 4.3}}`: in the
+    /// environment and here as YAML in one line [default: those of RFC 3551]
+    #[arg(long, global = true, env = "OBSERVER_VOICE_CODECS", value_name = "YAML", value_parser = yaml::<Codecs>)]
+    voice_codecs: Option<Codecs>,
+    /// One way through the network, for scores of voice whose round trip is not measured
+    /// [default: 50ms]
+    #[arg(long, global = true, env = "OBSERVER_VOICE_ASSUMED_DELAY", value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[serde(with = "humantime_serde")]
+    #[schemars(with = "Option<String>")]
+    voice_assumed_delay: Option<Duration>,
+    /// The jitter buffer that scores of voice suppose: fixed_50ms, fixed_200ms or adaptive
+    /// [default: adaptive]
+    #[arg(long, global = true, env = "OBSERVER_VOICE_JITTER_BUFFER", value_name = "BUFFER")]
+    voice_jitter_buffer: Option<Buffer>,
     /// Collector to export metrics to by OTLP, such as `http://127.0.0.1:4317` [default: none]
     #[arg(long, global = true, env = "OBSERVER_OTLP_ENDPOINT", value_name = "URL")]
     #[schemars(with = "Option<String>")]
@@ -111,7 +130,7 @@ pub(super) struct Inputs {
 }
 
 /// The configuration in force.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Config {
     pub(super) listen: SocketAddr,
     pub(super) allow_remote: bool,
@@ -124,6 +143,7 @@ pub(super) struct Config {
     pub(super) connection_idle_timeout: Duration,
     pub(super) targets: Targets,
     pub(super) max_services: u16,
+    pub(super) voice: Assumptions,
     pub(super) otlp_endpoint: Option<Endpoint>,
     pub(super) otlp_protocol: Protocol,
     pub(super) otlp_interval: Duration,
@@ -149,6 +169,8 @@ pub(super) enum ConfigError {
     Endpoint(Endpoint, EndpointError),
     #[error(transparent)]
     Variable(#[from] EnvironmentError),
+    #[error("`voice_assumed_delay: {}` is longer than {}", format_duration(*.0), format_duration(LONGEST_DELAY))]
+    Delay(Duration),
     #[error(
         "`{key}: {}` is shorter than two readings, which are {} apart: what is silent between them would have ended", format_duration(*.idle), format_duration(*.interval)
     )]
@@ -212,7 +234,7 @@ impl Config {
     }
 
     /// Every key with its value, in the order of the command line's help.
-    pub(super) fn entries(&self) -> [(&'static str, Value); 15] {
+    pub(super) fn entries(&self) -> [(&'static str, Value); 18] {
         let Self {
             listen,
             allow_remote,
@@ -225,6 +247,7 @@ impl Config {
             connection_idle_timeout,
             targets,
             max_services,
+            voice: Assumptions { codecs, delay, buffer },
             otlp_endpoint,
             otlp_protocol,
             otlp_interval,
@@ -244,6 +267,9 @@ impl Config {
             ("connection_idle_timeout", time(connection_idle_timeout)),
             ("targets", serde_json::to_value(targets).unwrap_or_default()),
             ("max_services", (*max_services).into()),
+            ("voice_codecs", serde_json::to_value(codecs).unwrap_or_default()),
+            ("voice_assumed_delay", time(delay)),
+            ("voice_jitter_buffer", buffer.as_str().into()),
             ("otlp_endpoint", otlp_endpoint.as_ref().map(ToString::to_string).into()),
             ("otlp_protocol", otlp_protocol.to_string().into()),
             ("otlp_interval", time(otlp_interval)),
@@ -274,6 +300,9 @@ impl Config {
                 return Err(ConfigError::Idle { key, idle, interval });
             }
         }
+        if self.voice.delay > LONGEST_DELAY {
+            return Err(ConfigError::Delay(self.voice.delay));
+        }
         self.targets.select()?;
         Ok(())
     }
@@ -286,12 +315,15 @@ pub(super) fn schema() -> serde_json::Result<String> {
 
 /// Rules in one line.
 fn targets(text: &str) -> Result<Targets, String> {
-    let targets = serde_saphyr::from_str::<Targets>(text);
-    let targets = targets.map_err(|error| {
-        UserMessageFormatter.format_message(error.without_snippet()).into_owned()
-    })?;
+    let targets: Targets = yaml(text)?;
     targets.select().map_err(|error| error.to_string())?;
     Ok(targets)
+}
+
+/// A value of more than a word, in one line.
+fn yaml<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+    serde_saphyr::from_str(text)
+        .map_err(|error| UserMessageFormatter.format_message(error.without_snippet()).into_owned())
 }
 
 fn effective(cli: Settings, file: Settings) -> Result<Config, ConfigError> {
@@ -315,6 +347,14 @@ fn effective(cli: Settings, file: Settings) -> Result<Config, ConfigError> {
             .unwrap_or(shortest_idle.max(Duration::from_secs(900))),
         targets: cli.targets.or(file.targets).unwrap_or_default(),
         max_services: cli.max_services.or(file.max_services).unwrap_or(100),
+        voice: Assumptions {
+            codecs: cli.voice_codecs.or(file.voice_codecs).unwrap_or_default(),
+            delay: cli
+                .voice_assumed_delay
+                .or(file.voice_assumed_delay)
+                .unwrap_or(Assumptions::default().delay),
+            buffer: cli.voice_jitter_buffer.or(file.voice_jitter_buffer).unwrap_or_default(),
+        },
         otlp_endpoint: cli.otlp_endpoint.or(file.otlp_endpoint),
         otlp_protocol: cli.otlp_protocol.or(file.otlp_protocol).unwrap_or_default(),
         otlp_interval: cli.otlp_interval.or(file.otlp_interval).unwrap_or(Duration::from_secs(60)),

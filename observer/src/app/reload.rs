@@ -65,6 +65,7 @@ fn merge(running: &Config, read: &Config) -> Config {
         flow_idle_timeout: read.flow_idle_timeout,
         connection_idle_timeout: read.connection_idle_timeout,
         targets: read.targets.clone(),
+        voice: read.voice.clone(),
         log: read.log.clone(),
         ..running.clone()
     }
@@ -107,7 +108,9 @@ mod tests {
     #[test]
     fn an_interval_brings_its_idle_times() {
         let running = from_text("interval: 1s\n");
-        let read = from_text("interval: 40s\ntargets: {exclude: [{port: 22}]}\n");
+        let read = from_text(
+            "interval: 40s\ntargets: {exclude: [{port: 22}]}\nvoice_codecs: {111: opus}\n",
+        );
         let next = merge(&running, &read);
         assert_eq!(next, read);
         assert_eq!(
@@ -115,7 +118,8 @@ mod tests {
             [
                 "interval from 1s to 40s",
                 "flow_idle_timeout from 1m to 1m 20s",
-                r#"targets from {} to {"exclude":[{"port":22}]}"#
+                r#"targets from {} to {"exclude":[{"port":22}]}"#,
+                r#"voice_codecs from {} to {"111":"opus"}"#
             ]
         );
     }

@@ -41,6 +41,10 @@ fn a_wrong_value_is_named_with_its_line() {
         ("log: info\n\nmax_flows: 0\n", "line 3"),
         ("log: info\notlp_endpoint: collector:4317\n", "line 2"),
         ("log: info\notlp_protocol: http/json\n", "line 2"),
+        ("log: info\nvoice_codecs: {200: opus}\n", "line 2"),
+        ("log: info\nvoice_codecs:\n  111: {codec: opus, ie: 200}\n", "line 3"),
+        ("log: info\nvoice_jitter_buffer: 50ms\n", "line 2"),
+        ("log: info\nvoice_assumed_delay: long\n", "line 2"),
     ] {
         let said = message(text);
         assert!(said.contains(line), "{text}: {said}");
@@ -67,6 +71,12 @@ fn messages_are_for_those_who_write_the_file() {
         "allow_remote: perhaps\n",
         "interval: soon\n",
         "log: *nothing\n",
+        "voice_codecs: {200: opus}\n",
+        "voice_codecs: {111: ''}\n",
+        "voice_codecs: {111: {codec: opus, model: g711}}\n",
+        "voice_codecs: {111: [opus]}\n",
+        "voice_codecs: opus\n",
+        "voice_jitter_buffer: 50ms\n",
         "just words\n",
     ] {
         let said = message(text);
@@ -100,6 +110,22 @@ fn other_hosts_are_kept_out_unless_let_in() {
     assert!(message("listen: '[::]:9464'\n").contains("allow_remote"));
     let settings = parse_text("listen: 0.0.0.0:9464\nallow_remote: true\n").unwrap();
     assert!(effective(Settings::default(), settings).is_ok());
+}
+
+#[test]
+fn what_voice_is_scored_by_has_defaults_and_bounds() {
+    assert_eq!(from_text("").voice, Assumptions::default());
+    let voice = from_text(
+        "voice_codecs: {111: opus}\nvoice_assumed_delay: 0s\nvoice_jitter_buffer: fixed_200ms\n",
+    )
+    .voice;
+    assert_eq!(voice.codecs, yaml::<Codecs>("111: opus").unwrap());
+    assert_eq!((voice.delay, voice.buffer), (Duration::ZERO, Buffer::Fixed200));
+    let said = message("voice_assumed_delay: 11s\n");
+    assert!(said.contains("`voice_assumed_delay: 11s`") && said.contains("10s"), "{said}");
+    let said = message("voice_codecs: {111: {codec: silk, ie: 5}}\n");
+    assert!(said.contains("`silk`") && said.contains("`bpl`"), "{said}");
+    assert!(message("voice_codec: {111: opus}\n").contains("`voice_codecs`"));
 }
 
 #[test]
@@ -190,6 +216,7 @@ fn what_is_printed_can_be_read_back() {
         "",
         "cgroup_root: \"/a # b: 'c'\"\nlog: 'off'\n",
         "otlp_endpoint: https://a/otlp\notlp_protocol: http/protobuf\notlp_interval: 5s\n",
+        "voice_codecs: {111: opus, 0: {codec: pcmu, bpl: 4.3}}\nvoice_jitter_buffer: fixed_50ms\n",
         "cgroup_root: \"/two\\nlines\"\nlog: observer=debug\ninterval: 2m 500ms\n",
     ] {
         let config = from_text(text);

@@ -15,10 +15,10 @@ pub const GMIN: u64 = 16;
     derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout)
 )]
 pub struct Bursts {
-    /// Extended sequence number of the last loss, and before there was one that of the
-    /// packet before the first.
+    /// Extended sequence number of the last loss, and before there was one a number so far
+    /// before the first packet that a gap lies between: section 4.7.2 assumes as much.
     pub last_loss: u64,
-    /// Packets received in gaps.
+    /// Packets received in gaps, and those that are assumed.
     pub c11: u64,
     /// Losses that began after a gap, where the loss before it was of a burst or there was
     /// none.
@@ -40,8 +40,8 @@ const _: () = assert!(size_of::<Bursts>() == 40);
 /// The transition counters of a stream to its end: see [`Bursts`] for each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Transitions {
-    /// Packets received in gaps, those after the last loss among them if they are enough
-    /// for a gap.
+    /// Packets received in gaps, those after the last loss among them: section 4.7.2 assumes
+    /// that enough for a gap will follow.
     pub c11: u64,
     /// See [`Bursts::c13`].
     pub c13: u64,
@@ -53,6 +53,8 @@ pub struct Transitions {
     pub c23: u64,
     /// See [`Bursts::c33`].
     pub c33: u64,
+    /// See [`Bursts::run`].
+    pub run: u64,
 }
 
 impl Bursts {
@@ -60,7 +62,8 @@ impl Bursts {
     #[inline(always)]
     #[must_use]
     pub const fn new(base: u64) -> Self {
-        Self { last_loss: base - 1, c11: 0, c13: 0, c14: 0, c22: 0, c23: 0, c33: 0, run: 0 }
+        let last_loss = base - 1 - GMIN;
+        Self { last_loss, c11: 0, c13: 0, c14: 0, c22: 0, c23: 0, c33: 0, run: 0 }
     }
 
     /// Takes in `count` losses in a row, at least one, from `sequence` on. They come in
@@ -98,8 +101,8 @@ impl Bursts {
     /// Moves the beginning of the stream from `base` to a packet before it.
     #[inline(always)]
     pub const fn widen(&mut self, base: u64, to: u64) {
-        if self.last_loss == base - 1 {
-            self.last_loss = to - 1;
+        if self.last_loss == base - 1 - GMIN {
+            self.last_loss = to - 1 - GMIN;
         }
     }
 
@@ -107,14 +110,14 @@ impl Bursts {
     #[must_use]
     pub const fn transitions(&self, highest: u64) -> Transitions {
         let received = highest.wrapping_sub(self.last_loss);
-        let gap = if received >= GMIN { received } else { 0 };
         Transitions {
-            c11: self.c11.wrapping_add(gap),
+            c11: self.c11.wrapping_add(received).wrapping_sub(GMIN),
             c13: self.c13 as u64,
             c14: self.c14 as u64,
             c22: self.c22 as u64,
             c23: self.c23 as u64,
             c33: self.c33 as u64,
+            run: self.run as u64,
         }
     }
 }
@@ -124,9 +127,10 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// RFC 3611 appendix A.2 as it stands there, a packet at a time.
+    /// RFC 3611 appendix A.2 as it stands there, a packet at a time, after the packets that
+    /// section 4.7.2 assumes.
     fn appendix(received: &[bool]) -> Transitions {
-        let (mut counts, mut lost, mut pkt) = (Transitions::default(), 0_u64, 0_u64);
+        let (mut counts, mut lost, mut pkt) = (Transitions::default(), 0_u64, GMIN);
         for came in received {
             if *came {
                 pkt += 1;
@@ -151,10 +155,7 @@ mod tests {
             }
             pkt = 0;
         }
-        if pkt >= GMIN {
-            counts.c11 += pkt;
-        }
-        counts
+        Transitions { c11: counts.c11 + pkt - GMIN, run: lost, ..counts }
     }
 
     /// The same by runs of losses.
@@ -182,11 +183,23 @@ mod tests {
     }
 
     #[test]
+    fn a_loss_near_the_start_or_the_end_stands_alone_too() {
+        let mut received = [true; 60];
+        received[3] = false;
+        received[57] = false;
+        let counts = by_runs(&received);
+        assert_eq!((counts.c13, counts.c14, counts.run), (1, 1, 1));
+        assert_eq!((counts.c22 + counts.c23 + counts.c33, counts.c11), (0, 58));
+    }
+
+    #[test]
     fn a_jump_leaves_a_gap_whole() {
-        let mut bursts = Bursts::new(100);
-        bursts.jump(109, 5_000);
+        let mut bursts = Bursts::new(1 << 16);
+        bursts.lose((1 << 16) + 1, 1);
+        bursts.jump((1 << 16) + 11, 5_000);
         bursts.lose(5_006, 1);
-        assert_eq!((bursts.c13, bursts.c11), (1, 16));
+        assert_eq!((bursts.c14, bursts.c23), (1, 0));
+        assert_eq!(bursts.transitions(5_006).c11, 1 + 16);
     }
 
     proptest! {

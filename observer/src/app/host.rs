@@ -14,6 +14,7 @@ use crate::{
     },
     ledger::Ledger,
     model::{Connection, Losses, MapFill, Owner, VoiceFlow},
+    quality::score::Assumptions,
     source::{
         cause::Causes,
         ebpf::{
@@ -26,7 +27,7 @@ use crate::{
     track::{
         connections::{ConnectionReading, ConnectionTracker},
         targets::{RuleError, Targets},
-        voice::VoiceTracker,
+        voice::{At, VoiceTracker},
     },
 };
 
@@ -71,7 +72,8 @@ pub(super) struct Host {
 /// which need not keep the host from its next reading.
 pub(super) struct Moment {
     taken_at: Option<SystemTime>,
-    flows: Vec<Owned<VoiceFlow>>,
+    flows: Vec<Owned<(VoiceFlow, Option<f64>)>>,
+    assumptions: Arc<Assumptions>,
     open: Vec<Owned<Connection>>,
     losses: Losses,
     completeness: f64,
@@ -99,8 +101,10 @@ impl Host {
             ledger.add(stage, reason, 0);
         }
         metrics.ledger(&ledger);
+        let mut voice = VoiceTracker::new(config.flow_idle_timeout);
+        voice.assume(config.voice.clone());
         Ok(Self {
-            voice: VoiceTracker::new(config.flow_idle_timeout),
+            voice,
             connections: ConnectionTracker::new(config.connection_idle_timeout),
             who: Who::start(config, config.targets.select()?),
             targets: config.targets.clone(),
@@ -137,6 +141,7 @@ impl Host {
         self.excluded_for = config.flow_idle_timeout;
         self.interval = config.interval;
         self.voice.set_idle(config.flow_idle_timeout);
+        self.voice.assume(config.voice.clone());
         self.connections.set_idle(config.connection_idle_timeout);
         Ok(())
     }
@@ -220,8 +225,8 @@ impl Host {
     /// What there is at this moment, as it was read.
     pub(super) fn moment(&self) -> Moment {
         let name = |service| self.who.name(service).map(str::to_owned);
-        let flow = |one: &VoiceFlow| Owned {
-            one: *one,
+        let flow = |(one, mos_now): (&VoiceFlow, Option<f64>)| Owned {
+            one: (*one, mos_now),
             service: name(one.service),
             owner: self.who.owner(one.key.socket),
         };
@@ -233,6 +238,7 @@ impl Host {
         Moment {
             taken_at: self.taken_at,
             flows: self.voice.flows().map(flow).collect(),
+            assumptions: self.voice.assumptions(),
             open: self.connections.open().map(connection).collect(),
             losses: self.ledger.losses(),
             completeness: self.ledger.completeness(),
@@ -358,14 +364,15 @@ impl Host {
 impl Moment {
     /// It as the exports have it.
     pub(super) fn snapshot(mut self) -> Snapshot {
-        self.flows.sort_by_key(|Owned { one, .. }| {
+        self.flows.sort_by_key(|Owned { one: (one, _), .. }| {
             (one.stream.first_ns, one.key.ssrc, one.key.direction)
         });
         self.open.sort_by_key(|Owned { one, .. }| (one.established_ns, one.socket));
-        let flow = |flow: Owned<VoiceFlow>| Voice {
+        let flow = |flow: Owned<(VoiceFlow, Option<f64>)>| Voice {
+            mos_now: flow.one.1,
             service: flow.service,
             process: flow.owner.as_deref().map(Process::from),
-            ..Voice::new(&flow.one, true)
+            ..Voice::new(&flow.one.0, At::Socket, &self.assumptions)
         };
         let connection = |connection: Owned<Connection>| Tcp {
             service: connection.service,

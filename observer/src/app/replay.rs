@@ -18,8 +18,9 @@ use super::{
 use crate::{
     export::snapshot::{Ledger as LedgerLines, Snapshot, Voice},
     ledger::Ledger,
+    quality::score::Assumptions,
     source::pcap::{Capture, CaptureError},
-    track::capture::CaptureFlows,
+    track::{capture::CaptureFlows, voice::At},
     view::table,
 };
 
@@ -31,11 +32,12 @@ const PROGRESS_STEP: u64 = 1 << 14;
 pub(super) fn replay(config: &Config, file: &Path, format: Format) -> Result<(), Failure> {
     let flows = CaptureFlows::new(config.max_flows as usize, config.max_candidates as usize);
     let (snapshot, outcome) = if file == Path::new("-") {
-        follow(Capture::new(io::stdin().lock()).map_err(Failure::cannot_run)?, flows, None)
+        let capture = Capture::new(io::stdin().lock()).map_err(Failure::cannot_run)?;
+        follow(capture, flows, None, &config.voice)
     } else {
         let capture = Capture::open(file).map_err(Failure::cannot_run)?;
         let size = capture.file_size();
-        follow(capture, flows, size)
+        follow(capture, flows, size, &config.voice)
     };
     print(&match format {
         Format::Json => {
@@ -54,6 +56,7 @@ fn follow<R: Read>(
     mut capture: Capture<R>,
     mut flows: CaptureFlows,
     size: Option<u64>,
+    assumptions: &Assumptions,
 ) -> (Snapshot, Result<(), CaptureError>) {
     let progress = progress(size);
     let mut packets = 0_u64;
@@ -73,7 +76,11 @@ fn follow<R: Read>(
     let ledger = ledger(&capture, &flows, outcome.as_ref().err());
     let snapshot = Snapshot {
         taken_at: None,
-        voice: flows.flows().iter().map(|flow| Voice::new(flow, false)).collect(),
+        voice: flows
+            .flows()
+            .iter()
+            .map(|flow| Voice::new(flow, At::Capture, assumptions))
+            .collect(),
         websockets: Vec::new(),
         tcp: Vec::new(),
         ledger: LedgerLines::new(&ledger.losses(), ledger.completeness()),

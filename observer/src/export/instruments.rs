@@ -1,6 +1,13 @@
 //! Every instrument: the one place where a metric has its name, unit, attributes,
 //! boundaries and meaning. `docs/metrics.md` is made from this.
 
+mod voice;
+
+pub use voice::{
+    VOICE_BURST_RATIO, VOICE_DUPLICATES, VOICE_FLOWS, VOICE_IO, VOICE_JITTER, VOICE_LATE_RATIO,
+    VOICE_LOSS_RATIO, VOICE_LOST, VOICE_MOS, VOICE_PACKETS, VOICE_REORDERED,
+};
+
 /// How figures of an instrument add up.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Kind {
@@ -86,18 +93,6 @@ const LATENCY: &[f64] = &[
     0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5, 5.0, 10.0,
 ];
 
-/// Boundaries of jitter, in s, chosen likewise. Among them is 50 ms, the bound of delay
-/// variation in classes 0 and 1 of ITU-T Y.1541.
-const JITTER: &[f64] = &[
-    0.000_1, 0.000_25, 0.000_5, 0.001, 0.002, 0.003, 0.005, 0.007_5, 0.01, 0.015, 0.02, 0.03, 0.05,
-    0.1, 0.2, 0.5,
-];
-
-/// Boundaries of shares, chosen likewise. Among them are 0.1 %, the bound of loss in
-/// classes 0 to 4 of ITU-T Y.1541, and 3 %, that of a conversation in ITU-T G.1010.
-const RATIO: &[f64] =
-    &[0.0, 0.001, 0.002_5, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.3, 0.5, 1.0];
-
 /// Boundaries of the time that one reading takes, in s: even on a logarithmic scale from
 /// 100 µs, for a table that is empty, to 10 s, the longest usual interval.
 const READING: &[f64] = &[
@@ -113,14 +108,6 @@ pub const SERVICE: Attribute = Attribute {
 const DIRECTION: Attribute = Attribute {
     name: "network.io.direction",
     values: "`receive` or `transmit`, as the observed process sees it",
-};
-const MEDIA: Attribute = Attribute {
-    name: "voice.media",
-    values: "`audio`, `video`, or `unknown` for a payload type that signalling gave a meaning to",
-};
-const CODEC: Attribute = Attribute {
-    name: "voice.codec",
-    values: "the encoding that RFC 3551 gives the payload type, in lower case, else `unknown`",
 };
 const ROLE: Attribute = Attribute {
     name: "tcp.role",
@@ -149,70 +136,6 @@ const LISTEN_REASON: Attribute = Attribute {
 };
 const MODE: Attribute = Attribute { name: "cpu.mode", values: "`user` or `system`" };
 
-/// Voice flows that there are.
-pub const VOICE_FLOWS: Instrument = Instrument {
-    name: "observer.voice.flows",
-    kind: Kind::UpDownCounter,
-    unit: "{flow}",
-    attributes: &[SERVICE, DIRECTION, CODEC, MEDIA],
-    meaning: "Voice flows with a packet within flow_idle_timeout",
-};
-/// Packets that came.
-pub const VOICE_PACKETS: Instrument = Instrument {
-    name: "observer.voice.packets",
-    kind: Kind::Counter,
-    unit: "{packet}",
-    attributes: &[SERVICE, DIRECTION, MEDIA],
-    meaning: "RTP packets that came",
-};
-/// Packets that did not.
-pub const VOICE_LOST: Instrument = Instrument {
-    name: "observer.voice.lost_packets",
-    kind: Kind::Counter,
-    unit: "{packet}",
-    attributes: &[SERVICE, DIRECTION, MEDIA],
-    meaning: "RTP packets that the sequence numbers call for and that did not come",
-};
-/// Packets that came again.
-pub const VOICE_DUPLICATES: Instrument = Instrument {
-    name: "observer.voice.duplicate_packets",
-    kind: Kind::Counter,
-    unit: "{packet}",
-    attributes: &[SERVICE, DIRECTION, MEDIA],
-    meaning: "RTP packets that came again",
-};
-/// Packets out of order.
-pub const VOICE_REORDERED: Instrument = Instrument {
-    name: "observer.voice.reordered_packets",
-    kind: Kind::Counter,
-    unit: "{packet}",
-    attributes: &[SERVICE, DIRECTION, MEDIA],
-    meaning: "RTP packets that came after a later one (RFC 4737)",
-};
-/// Bytes of voice.
-pub const VOICE_IO: Instrument = Instrument {
-    name: "observer.voice.io",
-    kind: Kind::Counter,
-    unit: "By",
-    attributes: &[SERVICE, DIRECTION],
-    meaning: "RTP headers and payloads",
-};
-/// Jitter.
-pub const VOICE_JITTER: Instrument = Instrument {
-    name: "observer.voice.jitter",
-    kind: Kind::Histogram(JITTER),
-    unit: "s",
-    attributes: &[SERVICE, DIRECTION],
-    meaning: "Interarrival jitter (RFC 3550), a point per flow and interval",
-};
-/// Loss.
-pub const VOICE_LOSS_RATIO: Instrument = Instrument {
-    name: "observer.voice.loss.ratio",
-    kind: Kind::Histogram(RATIO),
-    unit: "1",
-    attributes: &[SERVICE, DIRECTION],
-    meaning: "Share of the expected RTP packets that did not come, a point per flow and interval",
-};
 /// Connections that stand.
 pub const TCP_CONNECTIONS: Instrument = Instrument {
     name: "observer.tcp.connections",
@@ -415,7 +338,7 @@ pub const PROCESS_DESCRIPTORS: Instrument = Instrument {
 };
 
 /// Every instrument, in the order in which people read them.
-pub const ALL: [&Instrument; 33] = [
+pub const ALL: [&Instrument; 36] = [
     &VOICE_FLOWS,
     &VOICE_PACKETS,
     &VOICE_LOST,
@@ -424,6 +347,9 @@ pub const ALL: [&Instrument; 33] = [
     &VOICE_IO,
     &VOICE_JITTER,
     &VOICE_LOSS_RATIO,
+    &VOICE_LATE_RATIO,
+    &VOICE_BURST_RATIO,
+    &VOICE_MOS,
     &TCP_CONNECTIONS,
     &TCP_CONNECT,
     &TCP_ACCEPT,

@@ -6,7 +6,15 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Connection, Endpoint, Losses, Owner, Role, Runtime, VoiceFlow};
+use crate::{
+    model::{self, Connection, Endpoint, Owner, Role, Runtime, VoiceFlow},
+    quality::{
+        burst::Losses,
+        codec::UNKNOWN,
+        score::{self, Assumptions},
+    },
+    track::voice::{At, Sound},
+};
 
 /// The whole of it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -63,14 +71,34 @@ pub struct Voice {
     pub jitter_max_ms: Option<f64>,
     /// Longest time between two packets, those that begin a talkspurt left out.
     pub delta_max_ms: Option<f64>,
+    /// Share of the expected packets that came too late to be played; `null` where the
+    /// clock that they are timed by is not known.
+    #[serde(default)]
+    pub late: Option<Late>,
     /// Bursts of loss (RFC 3611).
     pub bursts: Option<u64>,
-    /// Share of packets lost in bursts (RFC 3611).
+    /// Share of the lost packets that were lost in bursts (RFC 3611).
     pub burst_loss_ratio: Option<f64>,
+    /// Share of the packets of bursts that did not come (RFC 3611).
+    #[serde(default)]
+    pub burst_density: Option<f64>,
+    /// Share of the packets outside of bursts that did not come (RFC 3611).
+    #[serde(default)]
+    pub gap_density: Option<f64>,
     /// Round trip.
     pub rtt_ms: Option<f64>,
-    /// Estimated listening quality (ITU-T G.107).
+    /// Mean opinion score over the whole flow, by the E-model that `score` names.
     pub mos: Option<f64>,
+    /// That of the last interval; `null` while nothing comes, and of a capture.
+    #[serde(default)]
+    pub mos_now: Option<f64>,
+    /// What `mos` rests on.
+    #[serde(default)]
+    pub score: Option<Score>,
+    /// Why there is no `mos`: `video`, `media_unknown`, `silence`, or `not_reported` by the
+    /// far end of what was sent.
+    #[serde(default)]
+    pub no_score: Option<String>,
     /// From the first packet to the last.
     pub duration_ms: f64,
     /// The service that it is counted for.
@@ -79,6 +107,40 @@ pub struct Voice {
     /// The process that has its socket.
     #[serde(default)]
     pub process: Option<Process>,
+}
+
+/// What jitter buffers would not play, as shares of the expected packets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Late {
+    /// One of 50 ms.
+    pub fixed_50ms: f64,
+    /// One of 200 ms.
+    pub fixed_200ms: f64,
+    /// One that is as long as most of the packets need, from 20 to 500 ms.
+    pub adaptive: f64,
+}
+
+/// What a mean opinion score rests on.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Score {
+    /// `g107`, `g107.1`, `g107.2` or `codec_unknown`.
+    pub model: String,
+    /// Rating, on the scale of the model: up to 93.2, 129 or 148.
+    pub r: f64,
+    /// Equipment impairment factor of the codec.
+    pub ie: f64,
+    /// Packet-loss robustness factor of the codec, in percent.
+    pub bpl: f64,
+    /// Packets lost or too late, in percent.
+    pub loss_percent: f64,
+    /// How much longer runs of loss were than those of random loss.
+    pub burst_ratio: f64,
+    /// From mouth to ear.
+    pub delay_ms: f64,
+    /// How the network's part of it is known: `measured` or `assumed`.
+    pub delay: String,
+    /// Where that was seen: `receiver`, `far_end` or `capture`.
+    pub vantage: String,
 }
 
 /// A WebSocket.
@@ -167,23 +229,25 @@ impl Default for Ledger {
 }
 
 impl Voice {
-    /// The flow as the kernel or a replay holds it; `known_direction` is false where no
+    /// The flow as the kernel or a replay holds it, scored by `assumptions`; in a capture no
     /// process is known.
     #[must_use]
-    pub fn new(flow: &VoiceFlow, known_direction: bool) -> Self {
+    pub fn new(flow: &VoiceFlow, at: At, assumptions: &Assumptions) -> Self {
         let stream = &flow.stream;
+        let sound = Sound::of(flow, assumptions, at);
+        let losses = Losses(stream.transitions());
         let samples = stream.jitter_samples;
         // A gap is measured with each sample; without one, when the timestamps leapt too.
         let has_gap = samples != 0 || stream.delta_max_ns != 0;
-        let codec = flow.codec();
+        let codec = assumptions.codecs.traits(stream.payload_type).codec;
         Self {
             src: flow.source().to_string(),
             dst: flow.destination().to_string(),
             ssrc: flow.key.ssrc,
             payload_type: stream.payload_type,
             clock_rate: stream.clock_rate,
-            codec: (codec != "unknown").then(|| codec.to_owned()),
-            direction: known_direction.then(|| flow.key.direction.as_str().to_owned()),
+            codec: (codec != UNKNOWN).then(|| codec.to_owned()),
+            direction: (at == At::Socket).then(|| flow.key.direction.as_str().to_owned()),
             packets: stream.packets,
             expected: stream.expected(),
             lost: stream.lost(),
@@ -194,13 +258,43 @@ impl Voice {
             jitter_mean_ms: (samples != 0).then(|| ns_to_ms(stream.jitter_sum_ns) / samples as f64),
             jitter_max_ms: (samples != 0).then(|| ns_to_ms(stream.jitter_max_ns)),
             delta_max_ms: has_gap.then(|| ns_to_ms(stream.delta_max_ns)),
-            bursts: None,
-            burst_loss_ratio: None,
+            late: sound.late_ratios.map(Late::from),
+            bursts: Some(losses.bursts()),
+            burst_loss_ratio: sound.burst_ratio,
+            burst_density: losses.burst_density(),
+            gap_density: losses.gap_density(),
             rtt_ms: None,
-            mos: None,
+            mos: sound.score.ok().map(|score| score.rating.mos),
+            mos_now: None,
+            score: sound.score.as_ref().ok().map(Score::from),
+            no_score: sound.score.err().map(|why| why.as_str().to_owned()),
             duration_ms: ns_to_ms(stream.last_ns.saturating_sub(stream.first_ns)),
             service: None,
             process: None,
+        }
+    }
+}
+
+impl From<[f64; 3]> for Late {
+    /// In the order of the buffers.
+    fn from([fixed_50ms, fixed_200ms, adaptive]: [f64; 3]) -> Self {
+        Self { fixed_50ms, fixed_200ms, adaptive }
+    }
+}
+
+impl From<&score::Score> for Score {
+    fn from(score: &score::Score) -> Self {
+        let score::Score { rating, equipment, path, delay_source, vantage } = score;
+        Self {
+            model: equipment.model.as_str().to_owned(),
+            r: rating.r,
+            ie: equipment.ie,
+            bpl: equipment.bpl,
+            loss_percent: path.loss.get(),
+            burst_ratio: path.burst_ratio,
+            delay_ms: to_ms(path.delay),
+            delay: delay_source.as_str().to_owned(),
+            vantage: vantage.as_str().to_owned(),
         }
     }
 }
@@ -260,7 +354,7 @@ impl From<&Owner> for Process {
 impl Ledger {
     /// The lines that are not zero.
     #[must_use]
-    pub fn new(losses: &Losses, completeness: f64) -> Self {
+    pub fn new(losses: &model::Losses, completeness: f64) -> Self {
         let lost = losses
             .iter()
             .filter(|(_, count)| **count != 0)

@@ -70,12 +70,6 @@ impl VoiceFlow {
         Self { key, service, local, stream }
     }
 
-    /// What it is counted as.
-    #[must_use]
-    pub const fn kind(&self) -> VoiceKind {
-        VoiceKind { direction: self.key.direction, codec: self.codec(), media: self.media() }
-    }
-
     /// Where the packets come from.
     #[must_use]
     pub const fn source(&self) -> Endpoint {

@@ -1,32 +1,18 @@
 //! Bursts and gaps of loss (RFC 3611 section 4.7.2), and how bursty the E-model finds them.
 
-/// The transition counters of RFC 3611 appendix A.2: cumulative, or of an interval.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Transitions {
-    /// Packets received in gaps.
-    pub c11: u64,
-    /// Losses that began after a gap, where the loss before it was of a burst or there was
-    /// none.
-    pub c13: u64,
-    /// Losses that began after a gap, where the loss before it stood alone.
-    pub c14: u64,
-    /// Packets received within a burst after another one that was received.
-    pub c22: u64,
-    /// Losses within a burst after a packet that was received.
-    pub c23: u64,
-    /// Losses within a burst right after a loss.
-    pub c33: u64,
-    /// Losses since the last gap.
-    pub run: u64,
-}
+use observer_common::rtp::bursts::Transitions;
 
-impl Transitions {
+/// Losses of a stream, by where they stand.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Losses(pub Transitions);
+
+impl Losses {
     /// What came to pass since an earlier reading.
     #[must_use]
     pub const fn since(&self, before: &Self) -> Runs {
         Runs {
             lost: self.lost().saturating_sub(before.lost()),
-            right_after: self.c33.saturating_sub(before.c33),
+            right_after: self.0.c33.saturating_sub(before.0.c33),
             in_bursts: self.in_bursts().saturating_sub(before.in_bursts()),
         }
     }
@@ -34,17 +20,17 @@ impl Transitions {
     /// All of it.
     #[must_use]
     pub const fn runs(&self) -> Runs {
-        Runs { lost: self.lost(), right_after: self.c33, in_bursts: self.in_bursts() }
+        Runs { lost: self.lost(), right_after: self.0.c33, in_bursts: self.in_bursts() }
     }
 
     /// Every loss is counted as it is found, by where it stands.
     const fn lost(&self) -> u64 {
-        self.c13 + self.c14 + self.c23 + self.c33
+        self.0.c13 + self.0.c14 + self.0.c23 + self.0.c33
     }
 
     /// Losses with Gmin packets received on either side.
     const fn alone(&self) -> u64 {
-        self.c14 + (self.run == 1) as u64
+        self.0.c14 + (self.0.run == 1) as u64
     }
 
     const fn in_bursts(&self) -> u64 {
@@ -54,32 +40,32 @@ impl Transitions {
     /// Bursts. The first loss of all counts as one that ends a burst.
     #[must_use]
     pub const fn bursts(&self) -> u64 {
-        self.c13.saturating_sub(1) + (self.run > 1) as u64
+        self.0.c13.saturating_sub(1) + (self.0.run > 1) as u64
     }
 
     /// Share of the packets of bursts that did not come.
     #[must_use]
     pub fn burst_density(&self) -> Option<f64> {
-        ratio(self.in_bursts(), self.in_bursts() + self.c22 + self.c23)
+        ratio(self.in_bursts(), self.in_bursts() + self.0.c22 + self.0.c23)
     }
 
     /// Share of the packets of gaps that did not come: 1 in 17 at most.
     #[must_use]
     pub fn gap_density(&self) -> Option<f64> {
-        ratio(self.alone(), self.alone() + self.c11)
+        ratio(self.alone(), self.alone() + self.0.c11)
     }
 
     /// Mean length of a burst, in packets.
     #[must_use]
     pub fn burst_packets(&self) -> Option<f64> {
-        ratio(self.in_bursts() + self.c22 + self.c23, self.bursts())
+        ratio(self.in_bursts() + self.0.c22 + self.0.c23, self.bursts())
     }
 
     /// Mean length of a gap, in packets: before the first burst, between bursts, and after
     /// the last.
     #[must_use]
     pub fn gap_packets(&self) -> Option<f64> {
-        ratio(self.alone() + self.c11, self.bursts() + 1)
+        ratio(self.alone() + self.0.c11, self.bursts() + 1)
     }
 }
 

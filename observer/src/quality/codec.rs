@@ -26,6 +26,8 @@ pub struct Codecs(BTreeMap<PayloadType, Codec>);
 pub struct Traits<'a> {
     /// The codec, in lower case, or [`UNKNOWN`].
     pub codec: &'a str,
+    /// The value of `voice.codec`: of a closed set, whatever a configuration says.
+    pub label: &'static str,
     /// `audio` or `video`, where the codec says it.
     pub media: Option<&'static str>,
     /// How it bears loss.
@@ -80,32 +82,32 @@ const ANY: Known = Known::new(UNKNOWN, Model::CodecUnknown, 0.0, 10.0);
 /// Codecs of video that have no payload type of their own.
 const VIDEO: [&str; 5] = ["vp8", "vp9", "av1", "h264", "h265"];
 
+/// Other codecs that have none, as far as they have a name in metrics.
+const SPOKEN: [&str; 7] = ["opus", "gsm-efr", "ilbc", "speex", "amr", "amr-wb", "evs"];
+
+/// What a codec is called in metrics that has no name there.
+const OTHER: &str = "other";
+
 impl Codecs {
     /// What is known of a payload type: what the configuration says of it, else RFC 3551.
     #[must_use]
     pub fn traits(&self, payload_type: u8) -> Traits<'_> {
         match self.0.get(&PayloadType(payload_type)) {
             Some(codec) => codec.traits(payload_type),
-            None => Traits::named(
-                rtp::static_codec(payload_type).unwrap_or(UNKNOWN),
-                static_media(payload_type),
-            ),
+            None => {
+                let codec = rtp::static_codec(payload_type).unwrap_or(UNKNOWN);
+                Traits::of(codec, codec, static_media(payload_type))
+            }
         }
-    }
-
-    /// Whether the configuration says nothing.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
     }
 }
 
 impl<'a> Traits<'a> {
-    fn named(codec: &'a str, media: Option<&'static str>) -> Self {
+    fn of(codec: &'a str, label: &'static str, media: Option<&'static str>) -> Self {
         let known = known(codec);
         let Known { equipment, packet_ms, ahead_us, .. } = known.unwrap_or(&ANY);
         let delay = Duration::from_millis(*packet_ms) + Duration::from_micros(*ahead_us);
-        Self { codec, media, equipment: *equipment, delay }
+        Self { codec, label, media, equipment: *equipment, delay }
     }
 }
 
@@ -120,13 +122,21 @@ impl Codec {
         } else {
             Some("audio")
         };
-        let traits = Traits::named(codec, media);
+        let traits = Traits::of(codec, self.label(), media);
         Traits { equipment: self.equipment().unwrap_or(traits.equipment), ..traits }
     }
 }
 
 fn known(codec: &str) -> Option<&'static Known> {
     KNOWN.iter().find(|known| known.codec == codec)
+}
+
+/// Its name in metrics.
+fn label(codec: &str) -> &'static str {
+    let named = VIDEO.into_iter().chain(SPOKEN);
+    let named = named.chain((0..=127).filter_map(rtp::static_codec)).chain([UNKNOWN]);
+    let mut named = named.filter(|name| *name == codec);
+    named.next().unwrap_or(OTHER)
 }
 
 const fn static_media(payload_type: u8) -> Option<&'static str> {

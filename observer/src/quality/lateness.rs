@@ -2,15 +2,12 @@
 
 use std::{str::FromStr, time::Duration};
 
+use observer_common::rtp::delay::EDGES_MS;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Bounds of the classes of delay, in ms. A class begins at its bound, and the first below
-/// all of them.
-pub const BOUNDS_MS: [u64; 8] = [10, 20, 30, 50, 100, 200, 300, 500];
-
-/// How many classes there are.
-pub const CLASSES: usize = BOUNDS_MS.len() + 1;
+/// How many classes of delay there are: one below each of [`EDGES_MS`], and one above all.
+pub const CLASSES: usize = EDGES_MS.len() + 1;
 
 /// Share of the packets that an adaptive buffer waits for, as in `WebRTC`'s `NetEq`
 /// (`delay_manager.cc`: the quantile is 0.97). Asterisk's drops the slowest 3 % as well
@@ -51,7 +48,7 @@ pub enum Buffer {
 #[error("`{0}` is no jitter buffer: give fixed_50ms, fixed_200ms or adaptive")]
 pub struct BufferError(String);
 
-/// One of [`BOUNDS_MS`], as the length of a buffer.
+/// One of [`EDGES_MS`], as the length of a buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Length(usize);
 
@@ -101,7 +98,7 @@ impl Length {
     /// It, as a time.
     #[must_use]
     pub const fn duration(self) -> Duration {
-        Duration::from_millis(BOUNDS_MS[self.0])
+        Duration::from_millis(EDGES_MS[self.0])
     }
 }
 
@@ -149,13 +146,13 @@ fn fitting(weights: &[f64; CLASSES]) -> Length {
         return Length::FIRST;
     }
     let mut within = 0.0;
-    for (at, weight) in weights.iter().take(BOUNDS_MS.len()).enumerate() {
+    for (at, weight) in weights.iter().take(EDGES_MS.len()).enumerate() {
         within += weight;
         if at >= LEAST && within >= WAITED_FOR * all {
             return Length(at);
         }
     }
-    Length(BOUNDS_MS.len() - 1)
+    Length(EDGES_MS.len() - 1)
 }
 
 #[cfg(test)]
@@ -168,7 +165,7 @@ mod tests {
     fn classes(delays_ms: &[f64]) -> Delays {
         let mut delays = Delays::default();
         for delay in delays_ms {
-            delays.0[BOUNDS_MS.iter().filter(|bound| *delay >= **bound as f64).count()] += 1;
+            delays.0[EDGES_MS.iter().filter(|bound| *delay >= **bound as f64).count()] += 1;
         }
         delays
     }
@@ -232,7 +229,7 @@ mod tests {
             let mut sorted = delays.clone();
             sorted.sort_by(f64::total_cmp);
             let quantile = sorted[(0.97 * delays.len() as f64).ceil() as usize - 1];
-            let above = BOUNDS_MS.into_iter().skip(1).find(|bound| quantile < *bound as f64);
+            let above = EDGES_MS.into_iter().skip(1).find(|bound| quantile < *bound as f64);
             let length = classes(&delays).fitting();
             prop_assert_eq!(ms(length), above.unwrap_or(500).into());
             let late = delays.iter().filter(|delay| **delay >= ms(length) as f64).count();

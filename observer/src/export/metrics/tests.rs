@@ -1,23 +1,24 @@
-use observer_common::rtp::{Header, flow::Flow};
-
 use std::{iter, time::Duration};
 
 use super::*;
 use crate::{
     export::instruments::{self as of, Kind},
     ledger::Ledger,
-    model::{Direction, MapFill, ProbeCost, ProcessUsage, SocketCookie, VoiceFlow, VoiceKey},
+    model::{Direction, MapFill, ProbeCost, ProcessUsage},
+    quality::{
+        codec::Codecs,
+        delay::Source,
+        emodel::{Equipment, Model, Path, Percent, Rating},
+        score::{Score, Unknown, Vantage},
+    },
+    track::voice::{Point, Sound},
 };
 
-fn flow(payload_type: u8) -> VoiceFlow {
-    let header = Header { payload_type, marker: false, sequence: 0, timestamp: 0, ssrc: 1 };
-    let key = VoiceKey {
-        socket: SocketCookie(1),
-        peer: "10.0.0.2:4000".parse().unwrap(),
-        ssrc: 1,
-        direction: Direction::Receive,
-    };
-    VoiceFlow::new(key, "10.0.0.1:4000".parse().unwrap(), Flow::new(&header, 172, 1))
+fn kind(payload_type: u8) -> VoiceKind {
+    let traits = Codecs::default();
+    let traits = traits.traits(payload_type);
+    let media = traits.media.unwrap_or("unknown");
+    VoiceKind { direction: Direction::Receive, codec: traits.label, media }
 }
 
 #[test]
@@ -33,7 +34,7 @@ fn every_instrument_is_exposed() {
         memory_bytes: 1,
         descriptors: 1,
     });
-    metrics.voice_flows([("chat", flow(8).kind(), 1)].into_iter()).unwrap();
+    metrics.voice_flows([("chat", kind(8), 1)].into_iter()).unwrap();
     metrics.tcp("chat", &ConnectionInterval::default()).unwrap();
     let mut ledger = Ledger::default();
     ledger.add("voice", "read_failed", 1);
@@ -75,6 +76,8 @@ fn series_are_there_before_their_first_event() {
         "observer_tcp_connections{tcp_role=\"server\",service_name=\"chat\"} 0",
         "observer_tcp_retransmissions_total{service_name=\"chat\"} 0",
         "observer_voice_lost_packets_total{network_io_direction=\"receive\",voice_media=\"unknown\",service_name=\"chat\"} 0",
+        "observer_voice_mos_count{network_io_direction=\"receive\",voice_delay=\"assumed\",voice_model=\"g107.2\",service_name=\"chat\"} 0",
+        "observer_voice_late_ratio_count{network_io_direction=\"transmit\",voice_buffer=\"adaptive\",service_name=\"chat\"} 0",
         "observer_completeness_ratio 1",
     ] {
         assert!(text.lines().any(|line| line == series), "no {series} in {text}");
@@ -83,13 +86,53 @@ fn series_are_there_before_their_first_event() {
 }
 
 #[test]
+fn a_score_says_of_which_model_it_is_and_how_its_delay_is_known() {
+    let equipment = Equipment { model: Model::Wideband, ie: 13.0, bpl: 4.3 };
+    let path = Path { delay: Duration::ZERO, loss: Percent::default(), burst_ratio: 1.0 };
+    let score = Score {
+        rating: Rating::new(&equipment, &path),
+        equipment,
+        path,
+        delay_source: Source::Measured,
+        vantage: Vantage::FarEnd,
+    };
+    let (late_ratios, burst_ratio) = (Some([0.5, 0.25, 0.0]), Some(1.0));
+    let sound = |score| Sound { late_ratios, burst_ratio, score };
+    let point = |score| Point {
+        direction: Direction::Transmit,
+        jitter: Duration::ZERO,
+        loss_ratio: 0.0,
+        sound: sound(score),
+    };
+    let points = vec![point(Ok(score)), point(Err(Unknown::NotReported))];
+    let mut metrics = Metrics::new().unwrap();
+    metrics.voice("sfu", &VoiceInterval { points, ..VoiceInterval::default() }).unwrap();
+    let text = metrics.text().unwrap();
+    let of = "network_io_direction=\"transmit\"";
+    for series in [
+        format!(
+            "mos_count{{{of},voice_delay=\"measured\",voice_model=\"g107.1\",service_name=\"sfu\"}} 1"
+        ),
+        format!(
+            "mos_count{{{of},voice_delay=\"assumed\",voice_model=\"g107.1\",service_name=\"sfu\"}} 0"
+        ),
+        format!("late_ratio_sum{{{of},voice_buffer=\"fixed_50ms\",service_name=\"sfu\"}} 1"),
+        format!("late_ratio_sum{{{of},voice_buffer=\"fixed_200ms\",service_name=\"sfu\"}} 0.5"),
+        format!("burst_ratio_count{{{of},service_name=\"sfu\"}} 2"),
+    ] {
+        let series = format!("observer_voice_{series}");
+        assert!(text.lines().any(|line| line == series), "no {series} in {text}");
+    }
+}
+
+#[test]
 fn a_gauge_goes_to_zero_and_stays() {
     let mut metrics = Metrics::new().unwrap();
     let pcma = "{network_io_direction=\"receive\",voice_codec=\"pcma\",voice_media=\"audio\"";
-    for flows in [vec![flow(8), flow(8), flow(111)], Vec::new()] {
-        metrics.voice_flows(flows.iter().map(|flow| ("sfu", flow.kind(), 1))).unwrap();
+    for kinds in [vec![kind(8), kind(8), kind(111)], Vec::new()] {
+        metrics.voice_flows(kinds.iter().map(|kind| ("sfu", *kind, 1))).unwrap();
         let text = metrics.text().unwrap();
-        let count = flows.len().saturating_sub(1);
+        let count = kinds.len().saturating_sub(1);
         let line = format!("observer_voice_flows{pcma},service_name=\"sfu\"}} {count}\n");
         assert!(text.contains(&line), "{text}");
     }

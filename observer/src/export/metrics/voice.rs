@@ -8,6 +8,7 @@ use super::maker::Maker;
 use crate::{
     export::instruments as of,
     model::{Direction, VoiceKind},
+    quality::{delay::Source, emodel::Model, lateness::Buffer, score::Score},
     track::voice::VoiceInterval,
 };
 
@@ -24,6 +25,9 @@ pub(super) struct VoiceMetrics {
     io: IntCounterVec,
     jitter: HistogramVec,
     loss_ratio: HistogramVec,
+    late_ratio: HistogramVec,
+    burst_ratio: HistogramVec,
+    mos: HistogramVec,
     /// Labels (direction, codec, medium) of every kind of flow that there was: it may be at
     /// zero, and does not go.
     seen: BTreeSet<[&'static str; 3]>,
@@ -42,6 +46,9 @@ impl VoiceMetrics {
             io: make.counter(&of::VOICE_IO)?,
             jitter: make.histogram(&of::VOICE_JITTER)?,
             loss_ratio: make.histogram(&of::VOICE_LOSS_RATIO)?,
+            late_ratio: make.histogram(&of::VOICE_LATE_RATIO)?,
+            burst_ratio: make.histogram(&of::VOICE_BURST_RATIO)?,
+            mos: make.histogram(&of::VOICE_MOS)?,
             seen: BTreeSet::new(),
         };
         for direction in DIRECTIONS.map(Direction::as_str) {
@@ -55,6 +62,15 @@ impl VoiceMetrics {
             metrics.io.with_label_values(&[direction]);
             metrics.jitter.with_label_values(&[direction]);
             metrics.loss_ratio.with_label_values(&[direction]);
+            metrics.burst_ratio.with_label_values(&[direction]);
+            for buffer in Buffer::ALL.map(Buffer::as_str) {
+                metrics.late_ratio.with_label_values(&[direction, buffer]);
+            }
+            for model in Model::ALL.map(Model::as_str) {
+                for delay in Source::ALL.map(Source::as_str) {
+                    metrics.mos.with_label_values(&[direction, model, delay]);
+                }
+            }
         }
         Ok(metrics)
     }
@@ -72,11 +88,32 @@ impl VoiceMetrics {
             let labels = [direction.as_str()];
             let jitter = self.jitter.with_label_values(&labels);
             let loss_ratio = self.loss_ratio.with_label_values(&labels);
+            let burst_ratio = self.burst_ratio.with_label_values(&labels);
+            let late_ratios = Buffer::ALL.map(|buffer| {
+                self.late_ratio.with_label_values(&[direction.as_str(), buffer.as_str()])
+            });
             for point in interval.points.iter().filter(|point| point.direction == direction) {
                 jitter.observe(point.jitter.as_secs_f64());
                 loss_ratio.observe(point.loss_ratio);
+                if let Some(ratio) = point.sound.burst_ratio {
+                    burst_ratio.observe(ratio);
+                }
+                for (histogram, ratio) in
+                    late_ratios.iter().zip(point.sound.late_ratios.into_iter().flatten())
+                {
+                    histogram.observe(ratio);
+                }
+                if let Ok(score) = &point.sound.score {
+                    self.score(direction, score);
+                }
             }
         }
+    }
+
+    fn score(&self, direction: Direction, score: &Score) {
+        let (model, delay) = (score.equipment.model.as_str(), score.delay_source.as_str());
+        let labels = [direction.as_str(), model, delay];
+        self.mos.with_label_values(&labels).observe(score.rating.mos);
     }
 
     /// Says that there are so many more flows of a kind.

@@ -28,7 +28,8 @@ fn flow() -> VoiceFlow {
 #[test]
 fn keys_are_those_of_the_contract() {
     let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
-    let voice = serde_json::to_string(&Voice::new(&flow(), true)).unwrap();
+    let voice =
+        serde_json::to_string(&Voice::new(&flow(), At::Socket, &Assumptions::default())).unwrap();
     let order: Vec<_> = voice
         .split('"')
         .skip(1)
@@ -38,8 +39,10 @@ fn keys_are_those_of_the_contract() {
     assert_eq!(
         order.join(","),
         "src,dst,ssrc,payload_type,clock_rate,codec,direction,packets,expected,lost,loss_ratio,\
-         duplicates,reordered,jitter_ms,jitter_mean_ms,jitter_max_ms,delta_max_ms,bursts,\
-         burst_loss_ratio,rtt_ms,mos,duration_ms,service,process"
+         duplicates,reordered,jitter_ms,jitter_mean_ms,jitter_max_ms,delta_max_ms,late,\
+         fixed_50ms,fixed_200ms,adaptive,bursts,burst_loss_ratio,burst_density,gap_density,\
+         rtt_ms,mos,mos_now,score,model,r,ie,bpl,loss_percent,burst_ratio,delay_ms,delay,vantage,\
+         no_score,duration_ms,service,process"
     );
     let snapshot = serde_json::to_value(Snapshot::default()).unwrap();
     assert_eq!(keys(&snapshot), ["ledger", "taken_at", "tcp", "voice", "websockets"]);
@@ -49,8 +52,9 @@ fn keys_are_those_of_the_contract() {
 
 #[test]
 fn unknown_is_null_and_never_zero() {
-    let voice = serde_json::to_value(Voice::new(&flow(), false)).unwrap();
-    for key in ["direction", "bursts", "burst_loss_ratio", "rtt_ms", "mos"] {
+    let voice =
+        serde_json::to_value(Voice::new(&flow(), At::Capture, &Assumptions::default())).unwrap();
+    for key in ["direction", "rtt_ms", "mos_now", "no_score"] {
         assert_eq!(voice[key], Value::Null, "{key}");
     }
     assert_eq!(voice["ssrc"], json!(7));
@@ -72,16 +76,16 @@ fn a_stream_that_marks_every_packet_has_no_longest_gap() {
     };
     marked.stream = Flow::new(&packet(0), 172, 0);
     marked.stream.advance(&packet(1), 172, 20_000_000);
-    let voice = Voice::new(&marked, true);
+    let voice = Voice::new(&marked, At::Socket, &Assumptions::default());
     assert_eq!((voice.delta_max_ms, voice.jitter_mean_ms), (None, None));
-    assert_eq!(Voice::new(&flow(), true).delta_max_ms, Some(40.0));
+    assert_eq!(Voice::new(&flow(), At::Socket, &Assumptions::default()).delta_max_ms, Some(40.0));
 }
 
 #[test]
 fn a_snapshot_reads_back() {
     let snapshot = Snapshot {
         taken_at: Some(SystemTime::UNIX_EPOCH + Duration::from_millis(1_250)),
-        voice: vec![Voice::new(&flow(), true)],
+        voice: vec![Voice::new(&flow(), At::Socket, &Assumptions::default())],
         ..Snapshot::default()
     };
     let text = serde_json::to_string(&snapshot).unwrap();

@@ -6,7 +6,7 @@ const GMIN: usize = 16;
 
 /// RFC 3611 appendix A.2, packet by packet, of a stream that is preceded and followed by
 /// Gmin packets that came, as section 4.7.2 has it.
-fn count(came: &[bool]) -> Transitions {
+fn count(came: &[bool]) -> Losses {
     let (mut counts, mut pkt) = (Transitions::default(), GMIN as u64);
     for came in came {
         if *came {
@@ -34,7 +34,7 @@ fn count(came: &[bool]) -> Transitions {
     }
     counts.c11 += pkt;
     counts.c11 -= GMIN as u64;
-    counts
+    Losses(counts)
 }
 
 /// What section 4.7.2 says in words, found by trying: the longest sequences that start and

@@ -8,8 +8,8 @@ use serde::{
     de::{self, value::MapAccessDeserializer},
 };
 
-use super::{Model, known};
-use crate::quality::emodel::Equipment;
+use super::{known, label};
+use crate::quality::emodel::{Equipment, Model};
 
 /// An RTP payload type, from 0 to 127.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,6 +19,7 @@ pub struct PayloadType(pub(super) u8);
 #[derive(Clone, Debug, PartialEq)]
 pub struct Codec {
     form: Form,
+    label: &'static str,
 }
 
 /// A codec with all that can be said of it.
@@ -106,12 +107,16 @@ impl Codec {
             {
                 Err(CodecError::Scale(codec))
             }
-            _ => Ok(Self { form: Form { codec, ..form } }),
+            _ => Ok(Self { label: label(&codec), form: Form { codec, ..form } }),
         }
     }
 
     pub(super) fn name(&self) -> &str {
         &self.form.codec
+    }
+
+    pub(super) const fn label(&self) -> &'static str {
+        self.label
     }
 
     /// The factors that it has or was given.

@@ -8,7 +8,7 @@ pub mod socket;
 
 use crate::{
     packet::Address,
-    rtp::{Header, flow::Flow},
+    rtp::{Header, extension::Extensions, flow::Flow},
 };
 
 /// Names of the maps in the object.
@@ -31,6 +31,11 @@ pub mod map {
     /// Socket cookie → [`super::creator::Creator`]. It may evict: what a socket carries
     /// is not kept here.
     pub const CREATORS: &str = "CREATORS";
+    /// Socket cookie → who forwards with it: see [`super::Passage::forwarder`].
+    pub const FORWARDERS: &str = "FORWARDERS";
+    /// [`super::Passage`] → when it was received. It may evict: what it holds is of use for
+    /// some milliseconds.
+    pub const PASSAGES: &str = "PASSAGES";
     /// One word: 1 when there may be flows that nobody asks about.
     pub const EXCLUSIONS: &str = "EXCLUSIONS";
     /// Ring buffer of [`super::socket::Closed`].
@@ -145,12 +150,16 @@ abi! {
         pub aside_bytes: u64,
         /// Local address of the packet that confirmed the flow.
         pub local: Address,
+        /// What its header extensions tell.
+        pub extensions: Extensions,
+        /// What was measured of the way from another flow into this one.
+        pub hop: Hop,
         /// What [`FlowEntry::turn`] will be, from before the flow moves.
         pub turned: u64,
     }
 }
 
-const _: () = assert!(size_of::<FlowEntry>() == 368);
+const _: () = assert!(size_of::<FlowEntry>() == 472);
 
 impl FlowEntry {
     /// What is in a place that was given back.
@@ -175,6 +184,8 @@ impl FlowEntry {
             aside_packets: 0,
             aside_bytes: 0,
             local: [0; 4],
+            extensions: Extensions::NONE,
+            hop: Hop::NONE,
             turned: 0,
         }
     }
@@ -209,6 +220,40 @@ impl FlowEntry {
 }
 
 abi! {
+    /// A sampled packet on its way through a process that forwards it as it is: an SFU that
+    /// keeps SSRC and sequence number.
+    #[derive(Hash)]
+    pub struct Passage {
+        /// Who forwards: sockets of one process have one number, which is not 0.
+        pub forwarder: u32,
+        /// Synchronisation source.
+        pub ssrc: u32,
+        /// RTP timestamp.
+        pub timestamp: u32,
+        /// Sequence number.
+        pub sequence: u32,
+    }
+}
+
+abi! {
+    /// Delays from a packet's receipt to its transmission, of the sampled packets of a flow that
+    /// is transmitted.
+    pub struct Hop {
+        /// Sum of the delays, in ns.
+        pub sum_ns: u64,
+        /// The largest, in ns.
+        pub max_ns: u64,
+        /// How many.
+        pub count: u64,
+    }
+}
+
+impl Hop {
+    /// None was seen.
+    pub const NONE: Self = Self { sum_ns: 0, max_ns: 0, count: 0 };
+}
+
+abi! {
     /// A flow in probation: the image of the [`FlowEntry`] it may become, for a map
     /// of a type that can have no locks.
     pub struct Candidate {
@@ -227,7 +272,7 @@ abi! {
         /// As in [`FlowEntry`].
         pub local: Address,
         /// Zero.
-        pub turned: u64,
+        pub after: [u64; 14],
     }
 }
 
@@ -247,7 +292,7 @@ impl Candidate {
         ),
         between: [0; 2],
         local: [0; 4],
-        turned: 0,
+        after: [0; 14],
     };
 }
 
@@ -258,7 +303,7 @@ mod tests {
 
     #[test]
     fn keys_and_entries_survive_the_trip_through_bytes() {
-        let bytes: std::vec::Vec<u8> = (0..=255).cycle().take(368).collect();
+        let bytes: std::vec::Vec<u8> = (0..=255).cycle().take(472).collect();
         let entry = FlowEntry::read_from_bytes(&bytes).unwrap();
         assert_eq!(entry.as_bytes(), bytes);
         let key = FlowKey::read_from_bytes(&bytes[..32]).unwrap();

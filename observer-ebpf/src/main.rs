@@ -25,6 +25,12 @@ mod kernel {
     )]
     mod voice;
 
+    #[expect(
+        clippy::needless_borrows_for_generic_args,
+        reason = "by value, a key is copied to a stack that has no room for it"
+    )]
+    mod sample;
+
     mod turn;
 
     mod stream;

@@ -13,7 +13,7 @@ pub use address::{Endpoint, address_words};
 pub use cause::{HostCauses, ListenDrops, Softnet, Throttling, UdpErrors};
 pub use connection::{CloseReason, Connection, ConnectionKey, Role, Totals};
 pub use cost::{MapFill, ProbeCost, ProcessUsage};
-pub use flow::{Direction, VoiceFlow, VoiceKey, VoiceKind};
+pub use flow::{Direction, HopDelay, VoiceFlow, VoiceKey, VoiceKind};
 pub use loss::Losses;
 pub use owner::{Creator, Labels, Owner, ServiceId};
 pub use place::{Container, Place, Runtime};

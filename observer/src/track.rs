@@ -2,6 +2,7 @@
 
 pub mod capture;
 pub mod connections;
+pub mod forwarding;
 pub mod services;
 pub mod targets;
 pub mod voice;

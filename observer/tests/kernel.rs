@@ -15,6 +15,7 @@ mod kernel {
 
     mod exclusion;
     mod probation;
+    mod sample;
 
     mod silence;
 

@@ -144,13 +144,13 @@ impl Elements {
             };
             let whole = (skip + length) as u32;
             // An element beyond what is looked at, or the number that ends all (15).
-            if whole > 7 || whole > rest || is_short && id == 15 {
+            if whole > 7 || whole > rest || (is_short && id == 15) {
                 break;
             }
             let value = high << (8 * skip);
             elements.take(id as u8, length, value);
-            let bits = 8 * (skip + length) & 63;
-            high = high << bits | low >> 1 >> (63 - bits);
+            let bits = (8 * (skip + length)) & 63;
+            high = high << bits | (low >> 1) >> (63 - bits);
             low <<= bits;
             rest -= whole;
         }

@@ -5,7 +5,7 @@ use aya_ebpf::{
     macros::btf_map,
 };
 use observer_common::abi::{
-    Candidate, FlowEntry, FlowKey, Taken,
+    Candidate, FlowEntry, FlowKey, Passage, Taken,
     creator::Creator,
     loss::Count,
     socket::{Closed, Socket},
@@ -37,6 +37,14 @@ pub(super) static NEAR: SkStorage<Near> = SkStorage::new();
 /// lives here.
 #[btf_map]
 pub(super) static CANDIDATES: LruHashMap<FlowKey, Candidate, 16384> = LruHashMap::new();
+
+/// Who forwards, by the cookie of each of its sockets. User space writes it.
+#[btf_map]
+pub(super) static FORWARDERS: HashMap<u64, u32, 4096> = HashMap::new();
+
+/// When sampled packets were received that may be forwarded.
+#[btf_map]
+pub(super) static PASSAGES: LruHashMap<Passage, u64, 16384> = LruHashMap::new();
 
 /// TCP connections by socket cookie.
 #[btf_map]

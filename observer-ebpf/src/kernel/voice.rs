@@ -13,13 +13,14 @@ use observer_common::{
     abi::{Candidate, FlowEntry, FlowKey, RECEIVE, loss::Count},
     bytes::Bytes,
     packet::{Address, Ip, UDP_HEADER, Udp, mapped},
-    rtp::{Header, flow::Flow, may_be_rtp, probation},
+    rtp::{Header, extension, flow::Flow, may_be_rtp, probation},
 };
 
 use super::{
     flows::{self, Made},
     ledger,
     maps::{CANDIDATES, EXCLUSIONS},
+    sample,
     skb::{Skb, address, field, socket_or_count},
     turn::{Exchanged, Locked, Turn},
 };
@@ -151,7 +152,12 @@ fn observe_one<T: Turn>(skb: &Skb<'_>, ip: &Ip, direction: u8) {
     // there may be such a flow.
     let early = if may_be_excluded() { 0 } else { now() };
     match flows::find_near(&mut key, skb, socket, header.sequence) {
-        Some(entry) => advance_flow::<T>(entry, &header, length, early),
+        Some(entry) => {
+            let now = advance_flow::<T>(entry, &header, length, early);
+            if header.sequence.is_multiple_of(extension::SAMPLED) && now != 0 {
+                sample::look(skb.ctx, entry, ip.transport + UDP_HEADER, now);
+            }
+        }
         None => {
             (T::SEGMENT)(skb.ctx.skb.skb, 0, u32::MAX, direction.into(), now());
         }
@@ -240,15 +246,16 @@ fn announce(ctx: &SkBuffContext, ssrc: u32, now: u64) {
     }
 }
 
-/// Takes a packet into its flow. The time is asked for when `now` is 0.
+/// Takes a packet into its flow, and gives its time; 0 if nobody asks about the flow. The
+/// time is asked for when `now` is 0.
 #[inline(always)]
-fn advance_flow<T: Turn>(entry: *mut FlowEntry, header: &Header, length: u32, now: u64) {
+fn advance_flow<T: Turn>(entry: *mut FlowEntry, header: &Header, length: u32, now: u64) -> u64 {
     // SAFETY: the table is an array, so an entry is memory for as long as the map is. User
     // space removes a flow after long silence only; a packet that ends the silence in that
     // very moment may go into whatever the entry holds next.
     unsafe {
         if (*entry).excluded != 0 {
-            return;
+            return 0;
         }
         let now = if now == 0 { self::now() } else { now };
         if let Some(turn) = T::begin(entry) {
@@ -257,6 +264,7 @@ fn advance_flow<T: Turn>(entry: *mut FlowEntry, header: &Header, length: u32, no
         } else {
             put_aside(entry, length);
         }
+        now
     }
 }
 

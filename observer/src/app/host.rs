@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    num::NonZeroU32,
     sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
@@ -13,7 +14,7 @@ use crate::{
         snapshot::{Ledger as LedgerLines, Process, Snapshot, Tcp, Voice},
     },
     ledger::Ledger,
-    model::{Connection, Losses, MapFill, Owner, VoiceFlow},
+    model::{Connection, Losses, MapFill, Owner, VoiceFlow, VoiceKey},
     quality::score::Assumptions,
     source::{
         cause::Causes,
@@ -26,8 +27,9 @@ use crate::{
     },
     track::{
         connections::{ConnectionReading, ConnectionTracker},
+        forwarding::Forwarding,
         targets::{RuleError, Targets},
-        voice::{At, VoiceTracker},
+        voice::{At, VoiceReading, VoiceTracker},
     },
 };
 
@@ -37,8 +39,12 @@ use super::{config::Config, who::Who};
 /// bytes each.
 const BATCH: usize = 1_024;
 
+/// Readings after which it is not asked any more who has a flow.
+const OWNER_ATTEMPTS: u32 = 20;
+
 /// What can be lost on this side of the kernel.
-const OWN_LOSSES: [(&str, &str); 6] = [
+const OWN_LOSSES: [(&str, &str); 7] = [
+    ("voice", "forwarder_failed"),
     ("voice", "read_failed"),
     ("tcp", "read_failed"),
     ("ledger", "read_failed"),
@@ -60,6 +66,9 @@ pub(super) struct Host {
     interval: Duration,
     /// How long a flow is passed over that nobody asks about.
     excluded_for: Duration,
+    forwarding: Forwarding,
+    /// Flows of which it is not known who has them, and how often more that is asked.
+    unowned_flows: Vec<(VoiceKey, u32)>,
     /// Whether other flows are asked about since the last reading.
     reconsider: bool,
     readings: u64,
@@ -114,6 +123,8 @@ impl Host {
             limits: config.options(false).limits,
             interval: config.interval,
             excluded_for: config.flow_idle_timeout,
+            forwarding: Forwarding::default(),
+            unowned_flows: Vec::new(),
             reconsider: false,
             readings: 0,
             last_whole_ns: None,
@@ -266,6 +277,7 @@ impl Host {
                     flow.service = self.who.flow(&flow, creators);
                     if flow.service.is_none() && self.who.is_excluded(flow.key.socket) {
                         update.forget(&flow.key);
+                        self.forwarding.end(&flow.key);
                         excluded.push(flow.key);
                     } else {
                         update.take(flow);
@@ -300,9 +312,32 @@ impl Host {
             Some((self.who.name(Some(*service))?, *kind, *count))
         });
         expect_made(self.metrics.voice_flows(standing));
-        reading.began = read.began;
+        reading.began = read.began.len();
+        self.forward(kernel, &read);
         reading.ended = read.ended.len();
         outcome
+    }
+
+    /// Has the delay of what is forwarded measured. Who has a socket is not known at once.
+    fn forward(&mut self, kernel: &mut Kernel, read: &VoiceReading) {
+        self.unowned_flows.extend(read.began.iter().map(|flow| (*flow, OWNER_ATTEMPTS)));
+        self.unowned_flows.retain_mut(|(flow, attempts)| {
+            *attempts -= 1;
+            let owner = self.who.owner(flow.socket);
+            if let Some(owner) = &owner {
+                self.forwarding.begin(*flow, owner.pid);
+            }
+            owner.is_none() && *attempts > 0
+        });
+        for flow in &read.ended {
+            self.forwarding.end(&flow.key);
+        }
+        for (socket, forwarder) in self.forwarding.take_changed() {
+            if let Err(error) = kernel.forward(socket, forwarder.and_then(NonZeroU32::new)) {
+                tracing::debug!(%error, "what a socket forwards is not measured");
+                self.ledger.add("voice", "forwarder_failed", 1);
+            }
+        }
     }
 
     fn read_connections(&mut self, kernel: &mut Kernel) -> io::Result<()> {

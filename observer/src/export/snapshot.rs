@@ -2,7 +2,11 @@
 //!
 //! Durations are in ms, addresses `ip:port`; what is not known is `null`, never 0.
 
+mod header;
+
 use std::time::{Duration, SystemTime};
+
+pub use header::HeaderExtensions;
 
 use serde::{Deserialize, Serialize};
 
@@ -87,6 +91,16 @@ pub struct Voice {
     pub gap_density: Option<f64>,
     /// Round trip.
     pub rtt_ms: Option<f64>,
+    /// Mean time from a packet's receipt on another flow to its transmission on this one, of
+    /// sampled packets; `null` where the process does not forward packets as they are.
+    #[serde(default)]
+    pub hop_delay_ms: Option<f64>,
+    /// The largest.
+    #[serde(default)]
+    pub hop_delay_max_ms: Option<f64>,
+    /// What header extensions tell.
+    #[serde(default)]
+    pub extensions: Option<HeaderExtensions>,
     /// Mean opinion score over the whole flow, by the E-model that `score` names.
     pub mos: Option<f64>,
     /// That of the last interval; `null` while nothing comes, and of a capture.
@@ -264,6 +278,9 @@ impl Voice {
             burst_density: losses.burst_density(),
             gap_density: losses.gap_density(),
             rtt_ms: None,
+            hop_delay_ms: flow.hop.mean().map(to_ms),
+            hop_delay_max_ms: (flow.hop.count != 0).then(|| ns_to_ms(flow.hop.max_ns)),
+            extensions: HeaderExtensions::new(&flow.extensions),
             mos: sound.score.ok().map(|score| score.rating.mos),
             mos_now: None,
             score: sound.score.as_ref().ok().map(Score::from),

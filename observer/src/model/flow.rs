@@ -1,6 +1,8 @@
 //! A voice flow.
 
-use observer_common::rtp::{self, clock::VIDEO_RATE, flow::Flow};
+use std::time::Duration;
+
+use observer_common::rtp::{self, clock::VIDEO_RATE, extension::Extensions, flow::Flow};
 
 use super::{Endpoint, ServiceId, SocketCookie};
 
@@ -59,6 +61,43 @@ pub struct VoiceFlow {
     pub local: Endpoint,
     /// Its figures; times in ns of `CLOCK_MONOTONIC`.
     pub stream: Flow,
+    /// What the header extensions of its sampled packets tell.
+    pub extensions: Extensions,
+    /// How long its sampled packets took from their receipt on another flow of the process.
+    pub hop: HopDelay,
+}
+
+/// Delays of sampled packets from their receipt to their transmission by a process that
+/// forwards them as they are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HopDelay {
+    /// Their sum, in ns.
+    pub sum_ns: u64,
+    /// The largest, in ns.
+    pub max_ns: u64,
+    /// How many.
+    pub count: u64,
+}
+
+impl HopDelay {
+    /// None was seen.
+    pub const NONE: Self = Self { sum_ns: 0, max_ns: 0, count: 0 };
+
+    /// Their mean; `None` when there are none.
+    #[must_use]
+    pub fn mean(&self) -> Option<Duration> {
+        self.sum_ns.checked_div(self.count).map(Duration::from_nanos)
+    }
+
+    /// Those that came since `before`.
+    #[must_use]
+    pub const fn since(&self, before: &Self) -> Self {
+        Self {
+            sum_ns: self.sum_ns.saturating_sub(before.sum_ns),
+            max_ns: self.max_ns,
+            count: self.count.saturating_sub(before.count),
+        }
+    }
 }
 
 impl VoiceFlow {
@@ -67,7 +106,8 @@ impl VoiceFlow {
     #[must_use]
     pub const fn new(key: VoiceKey, local: Endpoint, stream: Flow) -> Self {
         let service = Some(ServiceId::UNKNOWN);
-        Self { key, service, local, stream }
+        let (extensions, hop) = (Extensions::NONE, HopDelay::NONE);
+        Self { key, service, local, stream, extensions, hop }
     }
 
     /// Where the packets come from.

@@ -6,7 +6,12 @@ use std::collections::HashMap;
 use observer_common::{
     bytes::Bytes as _,
     packet::{Address, Ip, UDP, UDP_HEADER, Udp, Unparsed},
-    rtp::{HEADER, Header, flow::Flow, probation},
+    rtp::{
+        HEADER, Header,
+        extension::{Elements, SAMPLED},
+        flow::Flow,
+        probation,
+    },
 };
 
 use crate::model::{Direction, Endpoint, Losses, SocketCookie, VoiceFlow, VoiceKey};
@@ -109,6 +114,11 @@ impl CaptureFlows {
         };
         if let Some(Followed { flow, .. }) = self.flows.get_mut(&key) {
             flow.stream.advance(&header, length, time_ns);
+            if header.sequence.is_multiple_of(SAMPLED)
+                && let Some(told) = Elements::read(bytes, ip.transport + UDP_HEADER, first)
+            {
+                flow.extensions.advance(&told, flow.stream.packets, time_ns);
+            }
             self.packets += 1;
             return;
         }

@@ -68,6 +68,9 @@ pub struct Point {
     pub loss_ratio: f64,
     /// How it sounded.
     pub sound: Sound,
+    /// How long the process took, where it forwards what it receives as it is: the mean of
+    /// the interval's samples.
+    pub hop_delay: Option<Duration>,
 }
 
 /// What happened to the flows of a service between two readings.
@@ -86,8 +89,8 @@ pub struct VoiceReading {
     pub services: BTreeMap<ServiceId, VoiceInterval>,
     /// How many flows there are that are watched.
     pub standing: BTreeMap<(ServiceId, VoiceKind), i64>,
-    /// How many flows began.
-    pub began: usize,
+    /// Flows that began.
+    pub began: Vec<VoiceKey>,
     /// Flows that fell silent for the idle time, with their final figures. They are no
     /// longer tracked, and the kernel may forget them.
     pub ended: Vec<VoiceFlow>,
@@ -154,7 +157,7 @@ impl VoiceReading {
         assumptions: &Assumptions,
     ) -> Tracked {
         if known.is_none() {
-            self.began += 1;
+            self.began.push(flow.key);
         }
         let before = known.map(|tracked| &tracked.latest);
         let earlier = before.map_or_else(Totals::default, Totals::of);
@@ -184,6 +187,7 @@ impl VoiceReading {
                 jitter: Duration::from_nanos(flow.stream.jitter_ns()),
                 loss_ratio: if expected == 0 { 0.0 } else { lost as f64 / expected as f64 },
                 sound,
+                hop_delay: flow.hop.since(&before.map(|flow| flow.hop).unwrap_or_default()).mean(),
             });
         }
         Tracked { latest: flow, reported_lost: reported_lost + lost, history, mos }

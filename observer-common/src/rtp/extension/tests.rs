@@ -67,7 +67,7 @@ fn follow(samples: u32, each: impl Fn(u32) -> (u8, u32, u16, u64, u64)) -> Exten
 fn even(index: u32) -> (u8, u32, u16, u64, u64) {
     let now = u64::from(index) * SECOND * 32 / 100;
     let ticks = (now * SEND_TICKS / SECOND) as u32 & 0xff_ffff;
-    (0x80 | index as u8 % 60, ticks, (index * 16) as u16, u64::from(index) * 16, now)
+    (0x80 | (index as u8 % 60), ticks, (index * 16) as u16, u64::from(index) * 16, now)
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Instruments of voice.
 
-use super::{Attribute, DIRECTION, Instrument, Kind, SERVICE};
+use super::{Attribute, DIRECTION, Instrument, Kind, LATENCY, SERVICE};
 
 /// Boundaries of jitter, in s, chosen likewise. Among them is 50 ms, the bound of delay
 /// variation in classes 0 and 1 of ITU-T Y.1541.
@@ -117,6 +117,14 @@ pub const VOICE_BURST_RATIO: Instrument = Instrument {
     unit: "1",
     attributes: &[SERVICE, DIRECTION],
     meaning: "Share of the losses that were in bursts (RFC 3611), a point per flow and interval with losses",
+};
+/// Delay of a forwarding process.
+pub const VOICE_HOP_DELAY: Instrument = Instrument {
+    name: "observer.voice.hop.delay",
+    kind: Kind::Histogram(LATENCY),
+    unit: "s",
+    attributes: &[SERVICE],
+    meaning: "Time from an RTP packet's receipt to the transmission of the same packet by the same process, the mean of one packet in 16, a point per flow that is transmitted and interval; there is none of a process that rewrites SSRCs or sequence numbers",
 };
 /// Scores.
 pub const VOICE_MOS: Instrument = Instrument {

@@ -103,6 +103,7 @@ fn a_score_says_of_which_model_it_is_and_how_its_delay_is_known() {
         jitter: Duration::ZERO,
         loss_ratio: 0.0,
         sound: sound(score),
+        hop_delay: Some(Duration::from_millis(2)),
     };
     let points = vec![point(Ok(score)), point(Err(Unknown::NotReported))];
     let mut metrics = Metrics::new().unwrap();

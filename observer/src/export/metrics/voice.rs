@@ -28,6 +28,7 @@ pub(super) struct VoiceMetrics {
     late_ratio: HistogramVec,
     burst_ratio: HistogramVec,
     mos: HistogramVec,
+    hop_delay: HistogramVec,
     /// Labels (direction, codec, medium) of every kind of flow that there was: it may be at
     /// zero, and does not go.
     seen: BTreeSet<[&'static str; 3]>,
@@ -49,8 +50,10 @@ impl VoiceMetrics {
             late_ratio: make.histogram(&of::VOICE_LATE_RATIO)?,
             burst_ratio: make.histogram(&of::VOICE_BURST_RATIO)?,
             mos: make.histogram(&of::VOICE_MOS)?,
+            hop_delay: make.histogram(&of::VOICE_HOP_DELAY)?,
             seen: BTreeSet::new(),
         };
+        metrics.hop_delay.with_label_values(&[] as &[&str]);
         for direction in DIRECTIONS.map(Direction::as_str) {
             for media in MEDIA {
                 for counter in
@@ -83,6 +86,10 @@ impl VoiceMetrics {
             self.duplicates.with_label_values(&labels).inc_by(counts.duplicates);
             self.reordered.with_label_values(&labels).inc_by(counts.reordered);
             self.io.with_label_values(&[direction.as_str()]).inc_by(counts.bytes);
+        }
+        let hop_delay = self.hop_delay.with_label_values(&[] as &[&str]);
+        for delay in interval.points.iter().filter_map(|point| point.hop_delay) {
+            hop_delay.observe(delay.as_secs_f64());
         }
         for direction in DIRECTIONS {
             let labels = [direction.as_str()];

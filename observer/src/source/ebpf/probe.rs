@@ -79,6 +79,7 @@ pub const PROBES: [Probe; 5] = [
             "observer.voice.late.ratio{transmit}",
             "observer.voice.burst.ratio{transmit}",
             "observer.voice.mos{transmit}",
+            "observer.voice.hop.delay",
             "observer.tcp.rtt",
             "observer.tcp.retransmissions",
             "observer.tcp.io",

@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    num::NonZeroU64,
+    num::{NonZeroU32, NonZeroU64},
     os::fd::{AsFd as _, OwnedFd},
     path::Path,
     time::Duration,
@@ -25,14 +25,15 @@ use super::{
     adopt::{Adoption, adopt},
     flows::Flows,
     load::{LoadError, Loaded, Options, ProbeState, load},
-    table::Table,
+    table::{Inserted, Table},
 };
 use crate::model::{
-    Connection, ConnectionKey, Creator, Direction, Endpoint, Losses, ProbeCost, Role, ServiceId,
-    SocketCookie, Totals, VoiceFlow, VoiceKey,
+    Connection, ConnectionKey, Creator, Direction, Endpoint, HopDelay, Losses, ProbeCost, Role,
+    ServiceId, SocketCookie, Totals, VoiceFlow, VoiceKey,
 };
 
 /// An entry of the table of flows.
+#[expect(clippy::large_enum_variant, reason = "nearly every entry is a flow")]
 #[derive(Clone, Copy, Debug)]
 pub enum FlowRow {
     /// A flow.
@@ -52,6 +53,7 @@ pub struct Kernel {
     flows: Flows,
     sockets: Table<u64, Socket>,
     creators: Creators,
+    forwarders: Table<u64, u32>,
     probation: Probation,
     exclusions: Array<MapData, u32>,
     looks_for_excluded: bool,
@@ -74,6 +76,8 @@ impl Kernel {
         let sockets = Table::new(take(map::SOCKETS)?, false).ok_or(strange(map::SOCKETS))?;
         let creators = Table::new(take(map::CREATORS)?, false).ok_or(strange(map::CREATORS))?;
         let creators = Creators(creators);
+        let forwarders =
+            Table::new(take(map::FORWARDERS)?, false).ok_or(strange(map::FORWARDERS))?;
         let ledger = PerCpuArray::try_from(take(map::LEDGER)?).map_err(|_| strange(map::LEDGER))?;
         let exclusions =
             Array::try_from(take(map::EXCLUSIONS)?).map_err(|_| strange(map::EXCLUSIONS))?;
@@ -87,6 +91,7 @@ impl Kernel {
             flows,
             sockets,
             creators,
+            forwarders,
             probation,
             exclusions,
             looks_for_excluded: false,
@@ -199,6 +204,25 @@ impl Kernel {
     /// What the kernel said.
     pub fn remove_flow(&mut self, key: &VoiceKey) -> io::Result<()> {
         self.flows.remove(&flow_key(key))
+    }
+
+    /// Has the delay measured between packets that a socket receives and the same ones that
+    /// another of the same `forwarder` transmits, or, without one, no longer.
+    ///
+    /// # Errors
+    /// What the kernel said; that there is no room among it.
+    pub fn forward(
+        &mut self,
+        socket: SocketCookie,
+        forwarder: Option<NonZeroU32>,
+    ) -> io::Result<()> {
+        match forwarder {
+            Some(forwarder) => match self.forwarders.insert_absent(&socket.0, &forwarder.get())? {
+                Inserted::Yes | Inserted::Known => Ok(()),
+                Inserted::Full => Err(io::ErrorKind::StorageFull.into()),
+            },
+            None => self.forwarders.remove(&socket.0),
+        }
     }
 
     /// Calls `each` with every TCP connection that stands, or whose end found no room in
@@ -334,7 +358,15 @@ fn flow_row(entry: &FlowEntry) -> FlowRow {
     };
     match entry.excluded_since_ns() {
         Some(since_ns) => FlowRow::Excluded { key, since_ns },
-        None => FlowRow::Flow(VoiceFlow::new(key, local, entry.stream())),
+        None => FlowRow::Flow(VoiceFlow {
+            extensions: entry.extensions,
+            hop: HopDelay {
+                sum_ns: entry.hop.sum_ns,
+                max_ns: entry.hop.max_ns,
+                count: entry.hop.count,
+            },
+            ..VoiceFlow::new(key, local, entry.stream())
+        }),
     }
 }
 

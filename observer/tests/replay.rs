@@ -134,6 +134,65 @@ fn a_relayed_call_with_loss_reordering_and_a_pause() {
     assert!((longest - 2_844.36).abs() < 0.01, "{longest}");
 }
 
+/// The losses by number, from tshark's `rtp.seq`: 20416, and 18 later 20434 and 20435.
+#[test]
+fn losses_are_in_bursts_where_they_stand_together() {
+    let snapshot = replay("kakaotalk-four-streams.pcap");
+    for flow in &snapshot.voice {
+        let (bursts, share, burst, gap) = match flow.expected {
+            760 => (1, Some(2.0 / 3.0), Some(1.0), 1.0 / 758.0),
+            745 => (1, Some(2.0 / 3.0), Some(1.0), 1.0 / 743.0),
+            _ => (0, None, None, 0.0),
+        };
+        assert_eq!(flow.bursts, Some(bursts), "{flow:?}");
+        assert_eq!((flow.burst_loss_ratio, flow.burst_density), (share, burst), "{flow:?}");
+        assert!(near(flow.gap_density, gap, 1e-9), "{flow:?}");
+    }
+}
+
+/// Shares of packets that came 50, 200 and 500 ms after the quickest of late, from tshark's
+/// `frame.time_epoch` and `rtp.timestamp` at 16 kHz, the quickest forgotten as
+/// [`observer_common::rtp::delay`] does. Before its clock is known nothing of a flow is
+/// timed, which is a twentieth of these.
+#[test]
+fn packets_are_late_that_tshark_s_times_say_are() {
+    let snapshot = replay("kakaotalk-four-streams.pcap");
+    for (src, fixed_50ms, fixed_200ms, beyond_500ms) in [
+        ("10.24.82.188:11320", 0.396, 0.0, 0.0),
+        ("10.24.82.188:10268", 0.011, 0.0, 0.0),
+        ("1.201.1.174:23044", 0.712, 0.513, 0.328),
+        ("1.201.1.174:23046", 0.757, 0.512, 0.337),
+    ] {
+        let flow = snapshot.voice.iter().find(|flow| flow.src == src).unwrap();
+        let late = flow.late.unwrap();
+        assert!(near(Some(late.fixed_50ms), fixed_50ms, 0.06), "{flow:?}");
+        assert!(near(Some(late.fixed_200ms), fixed_200ms, 0.01), "{flow:?}");
+        assert!(near(Some(late.adaptive), beyond_500ms, 0.03), "{flow:?}");
+        // Half of a second late is no call.
+        let mos = flow.mos.unwrap();
+        assert_eq!(mos < 1.5, beyond_500ms > 0.3, "{flow:?}");
+    }
+}
+
+#[test]
+fn a_score_says_by_which_model_it_is() {
+    let model = |name, options: &[&str]| {
+        let snapshot = replay_with(name, options);
+        let flow = snapshot.voice.into_iter().find(|flow| flow.packets > 90).unwrap();
+        assert!(flow.mos.is_some_and(|mos| mos > 4.2), "{flow:?}");
+        let score = flow.score.unwrap();
+        assert_eq!((score.delay.as_str(), score.vantage.as_str()), ("assumed", "capture"));
+        (flow.codec, score.model, score.delay_ms)
+    };
+    let opus = &["--voice-codecs", "{96: opus}", "--voice-assumed-delay", "20ms"];
+    let pcma = Some("pcma".to_owned());
+    // 50 or 20 ms of network, 20 of an adaptive buffer, 20 of a packet, 6.5 of Opus' own.
+    assert_eq!(model("g711-raw-ip.pcap", &[]), (pcma, "g107".to_owned(), 90.0));
+    assert_eq!(model("aiortc-opus-srtp.pcapng", &[]), (None, "codec_unknown".to_owned(), 90.0));
+    let expected = (Some("opus".to_owned()), "g107.2".to_owned(), 66.5);
+    assert_eq!(model("aiortc-opus-srtp.pcapng", opus), expected);
+}
+
 /// Of the flows that find no room, each packet that follows the one before it is counted.
 #[test]
 fn a_table_of_one_flow_counts_what_the_others_lose() {

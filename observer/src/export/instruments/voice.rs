@@ -21,11 +21,11 @@ const SCORE: &[f64] = &[1.5, 2.0, 2.58, 3.1, 3.5, 3.6, 3.8, 4.03, 4.2, 4.34, 4.4
 
 const MEDIA: Attribute = Attribute {
     name: "voice.media",
-    values: "`audio`, `video`, or `unknown` for a payload type that signalling gave a meaning to",
+    values: "`audio` or `video`; `unknown` for a dynamic payload type that `voice_codecs` does not name, until its clock is known",
 };
 const CODEC: Attribute = Attribute {
     name: "voice.codec",
-    values: "the encoding that RFC 3551 gives the payload type, in lower case, else `unknown`",
+    values: "the encoding that `voice_codecs` or RFC 3551 gives the payload type, in lower case, `other` for one with a name of its own, else `unknown`",
 };
 const BUFFER: Attribute =
     Attribute { name: "voice.buffer", values: "`fixed_50ms`, `fixed_200ms` or `adaptive`" };

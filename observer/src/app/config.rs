@@ -94,7 +94,7 @@ pub(super) struct Settings {
     #[serde(with = "humantime_serde")]
     #[schemars(with = "Option<String>")]
     voice_assumed_delay: Option<Duration>,
-    /// The jitter buffer that scores of voice suppose: fixed_50ms, fixed_200ms or adaptive
+    /// The jitter buffer that scores of voice suppose: `fixed_50ms`, `fixed_200ms` or `adaptive`
     /// [default: adaptive]
     #[arg(long, global = true, env = "OBSERVER_VOICE_JITTER_BUFFER", value_name = "BUFFER")]
     voice_jitter_buffer: Option<Buffer>,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use observer::model::VoiceFlow;
+use observer::{model::VoiceFlow, quality::burst::Losses};
 
 use super::tshark::Stream;
 
@@ -62,9 +62,27 @@ impl Truth {
             lost_after: self.sent - end,
         }
     }
+
+    /// Bursts of loss within `flow`, and the losses in them (RFC 3611 section 4.7.2): losses
+    /// of which fewer than 16 packets lie between two, if they are two at least.
+    fn bursts(&self, flow: &VoiceFlow) -> (u64, u64) {
+        let begin = u64::from((flow.stream.base as u16).wrapping_sub(self.first));
+        let end = begin + (flow.stream.highest - flow.stream.base) + 1;
+        let mut groups: Vec<Vec<u64>> = Vec::new();
+        for place in (begin..end).filter(|place| !self.arrived.contains(place)) {
+            match groups.last_mut() {
+                Some(group) if group.last().is_some_and(|last| place - last <= 16) => {
+                    group.push(place);
+                }
+                _ => groups.push(vec![place]),
+            }
+        }
+        groups.retain(|group| group.len() > 1);
+        (groups.len() as u64, groups.iter().map(|group| group.len() as u64).sum())
+    }
 }
 
-/// Packets and losses, to the packet.
+/// Packets, losses and bursts of them, to the packet.
 pub(crate) fn counts_agree(
     name: &str,
     flow: &VoiceFlow,
@@ -97,6 +115,12 @@ pub(crate) fn counts_agree(
         stream.lost + ours.duplicates as i64,
         "{name}: lost, ours with those in probation and tshark's without duplicates"
     );
+    let (bursts, lost_inside) = truth.bursts(flow);
+    let losses = Losses(ours.transitions());
+    println!("{name}: bursts {}, judged {bursts} of {lost_inside} losses", losses.bursts());
+    assert_eq!(losses.bursts(), bursts, "{name}: bursts");
+    let share = (ours.lost() > 0).then(|| lost_inside as f64 / ours.lost() as f64);
+    assert_eq!(losses.runs().in_bursts(), share, "{name}: share of the losses in bursts");
     let outside = edges.lost_in_probation + edges.lost_before + edges.lost_after;
     assert_eq!(ours.lost() + outside, dropped, "{name}: lost, ours with the edges and nft's");
     edges

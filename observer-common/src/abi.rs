@@ -159,7 +159,7 @@ abi! {
     }
 }
 
-const _: () = assert!(size_of::<FlowEntry>() == 472);
+const _: () = assert!(size_of::<FlowEntry>() == 480);
 
 impl FlowEntry {
     /// What is in a place that was given back.
@@ -303,7 +303,7 @@ mod tests {
 
     #[test]
     fn keys_and_entries_survive_the_trip_through_bytes() {
-        let bytes: std::vec::Vec<u8> = (0..=255).cycle().take(472).collect();
+        let bytes: std::vec::Vec<u8> = (0..=255).cycle().take(480).collect();
         let entry = FlowEntry::read_from_bytes(&bytes).unwrap();
         assert_eq!(entry.as_bytes(), bytes);
         let key = FlowKey::read_from_bytes(&bytes[..32]).unwrap();

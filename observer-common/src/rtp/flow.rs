@@ -25,6 +25,8 @@ const NEVER: u64 = u64::MAX;
 /// Packets of another payload type, each with a timestamp of its own, that make it the main
 /// one. More telephone events in a row, with no audio between, hardly anyone dials.
 const RUN_OF_A_CODEC: u8 = 8;
+/// Shorter silences are not looked at, in ms.
+pub const LEAST_SILENCE_MS: u64 = 1_000;
 
 /// The state of one stream, kept up by [`Flow::advance`].
 ///
@@ -99,6 +101,12 @@ pub struct Flow {
     pub resync: u32,
     /// Times the sequence jumped and went on from there.
     pub restarts: u32,
+    /// Times without a packet of [`LEAST_SILENCE_MS`] and more in which packets were lost as fast
+    /// as speech sends them. When a sender rests, by mute, hold or DTX, its sequence goes on
+    /// where it stopped.
+    pub silences: u32,
+    /// How long the last of them was, in ms.
+    pub silent_ms: u32,
     /// Late packets, by class: see [`delay`].
     pub late: [u32; delay::LATE_CLASSES],
     /// What is known of its clock.
@@ -107,7 +115,7 @@ pub struct Flow {
     pub bursts: Bursts,
 }
 
-const _: () = assert!(size_of::<Flow>() == 280);
+const _: () = assert!(size_of::<Flow>() == 288);
 
 impl Flow {
     /// A flow of one packet of `length` bytes that arrived at `now_ns`.
@@ -145,6 +153,8 @@ impl Flow {
             untimed: 0,
             resync: NO_RESYNC,
             restarts: 0,
+            silences: 0,
+            silent_ms: 0,
             late: [0; delay::LATE_CLASSES],
             clock,
             bursts: Bursts::new(base),
@@ -159,6 +169,9 @@ impl Flow {
         let behind = ahead.wrapping_neg();
         if ahead != 0 && ahead < MAX_DROPOUT {
             self.settle(u32::from(ahead));
+            if ahead != 1 {
+                self.mark_silence(u32::from(ahead) - 1, now_ns);
+            }
             self.move_window(u32::from(ahead));
             self.highest += u64::from(ahead);
             self.packets += 1;
@@ -239,6 +252,17 @@ impl Flow {
         self.resync = NO_RESYNC;
         self.flags |= TIMING_BROKEN;
         self.time(packet, now_ns, Came::InOrder);
+    }
+
+    /// Marks the time since the last packet as a silence, if the `lost` packets since make it
+    /// one: ten a second at least, which Opus at rest (2.5) and comfort noise do not send.
+    #[inline(always)]
+    fn mark_silence(&mut self, lost: u32, now_ns: u64) {
+        let silent_ms = now_ns.saturating_sub(self.last_ns) / 1_000_000;
+        if silent_ms >= LEAST_SILENCE_MS && u64::from(lost) * 100 >= silent_ms {
+            self.silences += 1;
+            self.silent_ms = silent_ms as u32;
+        }
     }
 
     #[inline(always)]

@@ -12,6 +12,7 @@ use std::{
 use clap::Args;
 use configuration::{FileError, Given, Lines, Source, Sources};
 use humantime::format_duration;
+use observer_common::rtp::flow::LEAST_SILENCE_MS;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -21,11 +22,17 @@ use crate::{
     export::otlp::{Endpoint, EndpointError, Environment, EnvironmentError, Protocol},
     quality::{codec::Codecs, lateness::Buffer, score::Assumptions},
     source::ebpf::load::{Limits, Options},
-    track::targets::{RuleError, Targets},
+    track::{
+        targets::{RuleError, Targets},
+        voice::interruption::Patience,
+    },
 };
 
 /// Read when no other file is named, and only if it is there.
 const DEFAULT_FILE: &str = "/etc/observer/observer.yaml";
+
+/// Shorter silences are not looked at by the kernel programs.
+const LEAST_SILENCE: Duration = Duration::from_millis(LEAST_SILENCE_MS);
 
 /// Where to see every key.
 const HINT: &str = "`observer config` prints every key";
@@ -94,6 +101,17 @@ pub(super) struct Settings {
     #[serde(with = "humantime_serde")]
     #[schemars(with = "Option<String>")]
     voice_assumed_delay: Option<Duration>,
+    /// How long a stream of voice may lose all of its packets before that is an interruption;
+    /// at least 1s [default: 2s]
+    #[arg(long, global = true, env = "OBSERVER_VOICE_SILENCE_AFTER", value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[serde(with = "humantime_serde")]
+    #[schemars(with = "Option<String>")]
+    voice_silence_after: Option<Duration>,
+    /// How long audio may go in one direction alone before that is an interruption [default: 15s]
+    #[arg(long, global = true, env = "OBSERVER_VOICE_ONE_WAY_AFTER", value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[serde(with = "humantime_serde")]
+    #[schemars(with = "Option<String>")]
+    voice_one_way_after: Option<Duration>,
     /// The jitter buffer that scores of voice suppose: `fixed_50ms`, `fixed_200ms` or `adaptive`
     /// [default: adaptive]
     #[arg(long, global = true, env = "OBSERVER_VOICE_JITTER_BUFFER", value_name = "BUFFER")]
@@ -144,6 +162,7 @@ pub(super) struct Config {
     pub(super) targets: Targets,
     pub(super) max_services: u16,
     pub(super) voice: Assumptions,
+    pub(super) patience: Patience,
     pub(super) otlp_endpoint: Option<Endpoint>,
     pub(super) otlp_protocol: Protocol,
     pub(super) otlp_interval: Duration,
@@ -169,6 +188,8 @@ pub(super) enum ConfigError {
     Endpoint(Endpoint, EndpointError),
     #[error(transparent)]
     Variable(#[from] EnvironmentError),
+    #[error("`{key}: {}` is shorter than {}, the least that can be told", format_duration(*.time), format_duration(*.least))]
+    Patience { key: &'static str, time: Duration, least: Duration },
     #[error("`voice_assumed_delay: {}` is longer than {}", format_duration(*.0), format_duration(LONGEST_DELAY))]
     Delay(Duration),
     #[error(
@@ -234,7 +255,7 @@ impl Config {
     }
 
     /// Every key with its value, in the order of the command line's help.
-    pub(super) fn entries(&self) -> [(&'static str, Value); 18] {
+    pub(super) fn entries(&self) -> [(&'static str, Value); 20] {
         let Self {
             listen,
             allow_remote,
@@ -248,6 +269,7 @@ impl Config {
             targets,
             max_services,
             voice: Assumptions { codecs, delay, buffer },
+            patience: Patience { silence, one_way },
             otlp_endpoint,
             otlp_protocol,
             otlp_interval,
@@ -269,6 +291,8 @@ impl Config {
             ("max_services", (*max_services).into()),
             ("voice_codecs", serde_json::to_value(codecs).unwrap_or_default()),
             ("voice_assumed_delay", time(delay)),
+            ("voice_silence_after", time(silence)),
+            ("voice_one_way_after", time(one_way)),
             ("voice_jitter_buffer", buffer.as_str().into()),
             ("otlp_endpoint", otlp_endpoint.as_ref().map(ToString::to_string).into()),
             ("otlp_protocol", otlp_protocol.to_string().into()),
@@ -302,6 +326,14 @@ impl Config {
         }
         if self.voice.delay > LONGEST_DELAY {
             return Err(ConfigError::Delay(self.voice.delay));
+        }
+        for (key, time, least) in [
+            ("voice_silence_after", self.patience.silence, LEAST_SILENCE),
+            ("voice_one_way_after", self.patience.one_way, interval.saturating_mul(2)),
+        ] {
+            if time < least {
+                return Err(ConfigError::Patience { key, time, least });
+            }
         }
         self.targets.select()?;
         Ok(())
@@ -354,6 +386,16 @@ fn effective(cli: Settings, file: Settings) -> Result<Config, ConfigError> {
                 .or(file.voice_assumed_delay)
                 .unwrap_or(Assumptions::default().delay),
             buffer: cli.voice_jitter_buffer.or(file.voice_jitter_buffer).unwrap_or_default(),
+        },
+        patience: Patience {
+            silence: cli
+                .voice_silence_after
+                .or(file.voice_silence_after)
+                .unwrap_or(Patience::default().silence),
+            one_way: cli
+                .voice_one_way_after
+                .or(file.voice_one_way_after)
+                .unwrap_or(shortest_idle.max(Patience::default().one_way)),
         },
         otlp_endpoint: cli.otlp_endpoint.or(file.otlp_endpoint),
         otlp_protocol: cli.otlp_protocol.or(file.otlp_protocol).unwrap_or_default(),

@@ -29,7 +29,7 @@ use crate::{
         connections::{ConnectionReading, ConnectionTracker},
         forwarding::Forwarding,
         targets::{RuleError, Targets},
-        voice::{At, VoiceReading, VoiceTracker},
+        voice::{At, VoiceReading, VoiceTracker, interruption::FarEnd},
     },
 };
 
@@ -112,6 +112,7 @@ impl Host {
         metrics.ledger(&ledger);
         let mut voice = VoiceTracker::new(config.flow_idle_timeout);
         voice.assume(config.voice.clone());
+        voice.set_patience(config.patience);
         Ok(Self {
             voice,
             connections: ConnectionTracker::new(config.connection_idle_timeout),
@@ -153,6 +154,7 @@ impl Host {
         self.interval = config.interval;
         self.voice.set_idle(config.flow_idle_timeout);
         self.voice.assume(config.voice.clone());
+        self.voice.set_patience(config.patience);
         self.connections.set_idle(config.connection_idle_timeout);
         Ok(())
     }
@@ -213,6 +215,7 @@ impl Host {
                 self.fail(stage, &error);
             }
         }
+        self.look_for_one_way_audio();
         self.read_causes(begun);
         self.metrics.ledger(&self.ledger);
         self.metrics.probe_costs(&kernel.costs());
@@ -316,6 +319,13 @@ impl Host {
         self.forward(kernel, &read);
         reading.ended = read.ended.len();
         outcome
+    }
+
+    fn look_for_one_way_audio(&mut self) {
+        for ((service, direction), count) in self.voice.one_way(now_ns(), |_| FarEnd::Unknown) {
+            let service = self.who.name(Some(service)).unwrap_or_default();
+            expect_made(self.metrics.voice_one_way(service, direction, count));
+        }
     }
 
     /// Has the delay of what is forwarded measured. Who has a socket is not known at once.

@@ -66,6 +66,7 @@ fn merge(running: &Config, read: &Config) -> Config {
         connection_idle_timeout: read.connection_idle_timeout,
         targets: read.targets.clone(),
         voice: read.voice.clone(),
+        patience: read.patience,
         log: read.log.clone(),
         ..running.clone()
     }
@@ -119,7 +120,8 @@ mod tests {
                 "interval from 1s to 40s",
                 "flow_idle_timeout from 1m to 1m 20s",
                 r#"targets from {} to {"exclude":[{"port":22}]}"#,
-                r#"voice_codecs from {} to {"111":"opus"}"#
+                r#"voice_codecs from {} to {"111":"opus"}"#,
+                "voice_one_way_after from 15s to 1m 20s"
             ]
         );
     }

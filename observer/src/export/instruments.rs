@@ -4,8 +4,9 @@
 mod voice;
 
 pub use voice::{
-    VOICE_BURST_RATIO, VOICE_DUPLICATES, VOICE_FLOWS, VOICE_HOP_DELAY, VOICE_IO, VOICE_JITTER,
-    VOICE_LATE_RATIO, VOICE_LOSS_RATIO, VOICE_LOST, VOICE_MOS, VOICE_PACKETS, VOICE_REORDERED,
+    VOICE_BURST_RATIO, VOICE_DUPLICATES, VOICE_FLOWS, VOICE_HOP_DELAY, VOICE_INTERRUPTIONS,
+    VOICE_IO, VOICE_JITTER, VOICE_LATE_RATIO, VOICE_LOSS_RATIO, VOICE_LOST, VOICE_MOS,
+    VOICE_PACKETS, VOICE_REORDERED,
 };
 
 /// How figures of an instrument add up.
@@ -338,7 +339,7 @@ pub const PROCESS_DESCRIPTORS: Instrument = Instrument {
 };
 
 /// Every instrument, in the order in which people read them.
-pub const ALL: [&Instrument; 37] = [
+pub const ALL: [&Instrument; 38] = [
     &VOICE_FLOWS,
     &VOICE_PACKETS,
     &VOICE_LOST,
@@ -351,6 +352,7 @@ pub const ALL: [&Instrument; 37] = [
     &VOICE_BURST_RATIO,
     &VOICE_MOS,
     &VOICE_HOP_DELAY,
+    &VOICE_INTERRUPTIONS,
     &TCP_CONNECTIONS,
     &TCP_CONNECT,
     &TCP_ACCEPT,

@@ -19,8 +19,11 @@ use prometheus::{Encoder as _, Registry, TextEncoder, proto::MetricFamily};
 
 use super::instruments::SERVICE;
 use crate::{
-    model::{Role, VoiceKind},
-    track::{connections::ConnectionInterval, voice::VoiceInterval},
+    model::{Direction, Role, VoiceKind},
+    track::{
+        connections::ConnectionInterval,
+        voice::{VoiceInterval, interruption::Reason},
+    },
 };
 use own::Own;
 use tcp::TcpMetrics;
@@ -65,6 +68,20 @@ impl Metrics {
     /// When two instruments have one name.
     pub fn voice(&mut self, service: &str, interval: &VoiceInterval) -> prometheus::Result<()> {
         self.service(service)?.voice()?.interval(interval);
+        Ok(())
+    }
+
+    /// Takes in so many new cases of audio that lacks a direction.
+    ///
+    /// # Errors
+    /// When two instruments have one name.
+    pub fn voice_one_way(
+        &mut self,
+        service: &str,
+        direction: Direction,
+        count: u64,
+    ) -> prometheus::Result<()> {
+        self.service(service)?.voice()?.interrupted(direction, Reason::OneWay, count);
         Ok(())
     }
 

@@ -1,5 +1,6 @@
 //! Voice flows of the host, from one reading of the kernel's table to the next.
 
+pub mod interruption;
 mod sound;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -10,6 +11,7 @@ use crate::{
     model::{Direction, ServiceId, VoiceFlow, VoiceKey, VoiceKind},
     quality::{lateness::History, score::Assumptions},
 };
+use interruption::{Ends, FarEnd, OneWay, Patience};
 pub use sound::{At, Sound};
 
 /// The flows that are known, bounded by the kernel's table.
@@ -17,6 +19,8 @@ pub use sound::{At, Sound};
 pub struct VoiceTracker {
     idle: Duration,
     assumptions: Arc<Assumptions>,
+    patience: Patience,
+    one_way: OneWay,
     flows: IdHashMap<Tracked>,
 }
 
@@ -78,6 +82,8 @@ pub struct Point {
 pub struct VoiceInterval {
     /// By direction and medium.
     pub counts: BTreeMap<(Direction, &'static str), Counts>,
+    /// Times without media, by the direction that it should have gone.
+    pub silences: BTreeMap<Direction, u64>,
     /// Of every flow that had packets.
     pub points: Vec<Point>,
 }
@@ -100,12 +106,34 @@ impl VoiceTracker {
     /// Flows without a packet for `idle` have ended.
     #[must_use]
     pub fn new(idle: Duration) -> Self {
-        Self { idle, assumptions: Arc::default(), flows: IdHashMap::new() }
+        Self {
+            idle,
+            assumptions: Arc::default(),
+            patience: Patience::default(),
+            one_way: OneWay::default(),
+            flows: IdHashMap::new(),
+        }
     }
 
     /// Flows are scored by other assumptions from here on.
     pub fn assume(&mut self, assumptions: Assumptions) {
         self.assumptions = Arc::new(assumptions);
+    }
+
+    /// Media may be missing for so long from here on.
+    pub const fn set_patience(&mut self, patience: Patience) {
+        self.patience = patience;
+    }
+
+    /// Looks for audio that goes one way at `now_ns` of `CLOCK_MONOTONIC`, and counts the new
+    /// cases by the direction that is missing.
+    pub fn one_way(
+        &mut self,
+        now_ns: u64,
+        far_end: impl Fn(&Ends) -> FarEnd,
+    ) -> BTreeMap<(ServiceId, Direction), u64> {
+        let flows = self.flows.iter().map(|tracked| &tracked.latest);
+        self.one_way.look(flows, now_ns, self.patience.one_way, far_end)
     }
 
     /// What flows are scored by.
@@ -138,11 +166,11 @@ impl VoiceTracker {
                 // One that began later only has the name of the one that was known.
                 let known =
                     (tracked.latest.stream.first_ns == flow.stream.first_ns).then_some(&*tracked);
-                let next = reading.account(flow, known, &self.assumptions);
+                let next = reading.account(flow, known, (&self.assumptions, self.patience));
                 *tracked = next;
             }
             Entry::Vacant(place) => {
-                place.insert(reading.account(flow, None, &self.assumptions));
+                place.insert(reading.account(flow, None, (&self.assumptions, self.patience)));
             }
         }
     }
@@ -154,7 +182,7 @@ impl VoiceReading {
         &mut self,
         flow: VoiceFlow,
         known: Option<&Tracked>,
-        assumptions: &Assumptions,
+        (assumptions, patience): (&Assumptions, Patience),
     ) -> Tracked {
         if known.is_none() {
             self.began.push(flow.key);
@@ -178,6 +206,10 @@ impl VoiceReading {
             counts.duplicates += after.duplicates.saturating_sub(earlier.duplicates);
             counts.reordered += after.reordered.saturating_sub(earlier.reordered);
             counts.bytes += after.bytes.saturating_sub(earlier.bytes);
+            let silences = flow.stream.silences - before.map_or(0, |flow| flow.stream.silences);
+            if Duration::from_millis(flow.stream.silent_ms.into()) >= patience.silence {
+                *interval.silences.entry(kind.direction).or_default() += u64::from(silences);
+            }
             let expected = after.expected.saturating_sub(earlier.expected).max(lost);
             let losses = (lost, expected);
             let sound = Sound::since(before, &flow, losses, &mut history, assumptions);

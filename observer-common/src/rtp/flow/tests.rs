@@ -248,6 +248,32 @@ fn late_packets_are_counted_by_how_late_they_are() {
     assert!(expected.iter().all(|count| *count > 0), "{expected:?}");
 }
 
+/// A second of speech, a time without packets, and more speech with other numbers.
+fn interrupted(silent_ms: u64, lost: u16) -> Flow {
+    let mut flow = follow(&(0..50).collect::<Vec<_>>());
+    let begun = 49 * FRAME_NS + silent_ms * 1_000_000;
+    for index in 0..50_u16 {
+        let timestamp = 49 * 160 + silent_ms as u32 * 8 + u32::from(index) * 160;
+        let header = packet(50 + lost + index, timestamp);
+        flow.advance(&header, 172, begun + u64::from(index) * FRAME_NS);
+    }
+    flow
+}
+
+#[test]
+fn an_outage_is_a_silence_and_its_length_is_known() {
+    let flow = interrupted(10_000, 499);
+    assert_eq!((flow.silences, flow.silent_ms, flow.lost()), (1, 10_000, 499));
+}
+
+#[test]
+fn who_rests_is_not_interrupted() {
+    for (silent_ms, lost) in [(10_000, 0), (10_000, 24), (999, 48), (400, 0)] {
+        let flow = interrupted(silent_ms, lost);
+        assert_eq!((flow.silences, flow.lost()), (0, lost.into()), "{silent_ms} ms, {lost} lost");
+    }
+}
+
 #[test]
 fn a_repeat_is_not_late() {
     let mut flow = follow(&(0..50).collect::<Vec<_>>());

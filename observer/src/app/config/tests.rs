@@ -121,6 +121,10 @@ fn what_voice_is_scored_by_has_defaults_and_bounds() {
     .voice;
     assert_eq!(voice.codecs, yaml::<Codecs>("111: opus").unwrap());
     assert_eq!((voice.delay, voice.buffer), (Duration::ZERO, Buffer::Fixed200));
+    let said = message("voice_silence_after: 999ms\n");
+    assert!(said.contains("`voice_silence_after: 999ms`") && said.contains("1s"), "{said}");
+    let said = message("interval: 10s\nvoice_one_way_after: 15s\n");
+    assert!(said.contains("`voice_one_way_after: 15s`") && said.contains("20s"), "{said}");
     let said = message("voice_assumed_delay: 11s\n");
     assert!(said.contains("`voice_assumed_delay: 11s`") && said.contains("10s"), "{said}");
     let said = message("voice_codecs: {111: {codec: silk, ie: 5}}\n");

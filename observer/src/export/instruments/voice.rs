@@ -19,6 +19,10 @@ const RATIO: &[f64] =
 /// (ITU-T G.107 annex B); at 3.5 alerts are usual.
 const SCORE: &[f64] = &[1.5, 2.0, 2.58, 3.1, 3.5, 3.6, 3.8, 4.03, 4.2, 4.34, 4.4];
 
+const REASON: Attribute = Attribute {
+    name: "reason",
+    values: "`silence`, or `one_way` by the direction that is missing",
+};
 const MEDIA: Attribute = Attribute {
     name: "voice.media",
     values: "`audio` or `video`; `unknown` for a dynamic payload type that `voice_codecs` does not name, until its clock is known",
@@ -117,6 +121,14 @@ pub const VOICE_BURST_RATIO: Instrument = Instrument {
     unit: "1",
     attributes: &[SERVICE, DIRECTION],
     meaning: "Share of the losses that were in bursts (RFC 3611), a point per flow and interval with losses",
+};
+/// Interruptions.
+pub const VOICE_INTERRUPTIONS: Instrument = Instrument {
+    name: "observer.voice.interruptions",
+    kind: Kind::Counter,
+    unit: "{interruption}",
+    attributes: &[SERVICE, DIRECTION, REASON],
+    meaning: "Times in which media should have come and did not: a stream that lost all of its packets for `voice_silence_after`, counted when it goes on, and audio that went in the other direction alone for `voice_one_way_after`",
 };
 /// Delay of a forwarding process.
 pub const VOICE_HOP_DELAY: Instrument = Instrument {

@@ -9,7 +9,7 @@ use crate::{
     export::instruments as of,
     model::{Direction, VoiceKind},
     quality::{delay::Source, emodel::Model, lateness::Buffer, score::Score},
-    track::voice::VoiceInterval,
+    track::voice::{VoiceInterval, interruption::Reason},
 };
 
 pub(super) const DIRECTIONS: [Direction; 2] = [Direction::Receive, Direction::Transmit];
@@ -29,6 +29,7 @@ pub(super) struct VoiceMetrics {
     burst_ratio: HistogramVec,
     mos: HistogramVec,
     hop_delay: HistogramVec,
+    interruptions: IntCounterVec,
     /// Labels (direction, codec, medium) of every kind of flow that there was: it may be at
     /// zero, and does not go.
     seen: BTreeSet<[&'static str; 3]>,
@@ -51,6 +52,7 @@ impl VoiceMetrics {
             burst_ratio: make.histogram(&of::VOICE_BURST_RATIO)?,
             mos: make.histogram(&of::VOICE_MOS)?,
             hop_delay: make.histogram(&of::VOICE_HOP_DELAY)?,
+            interruptions: make.counter(&of::VOICE_INTERRUPTIONS)?,
             seen: BTreeSet::new(),
         };
         metrics.hop_delay.with_label_values(&[] as &[&str]);
@@ -63,6 +65,9 @@ impl VoiceMetrics {
                 }
             }
             metrics.io.with_label_values(&[direction]);
+            for reason in Reason::ALL.map(Reason::as_str) {
+                metrics.interruptions.with_label_values(&[direction, reason]);
+            }
             metrics.jitter.with_label_values(&[direction]);
             metrics.loss_ratio.with_label_values(&[direction]);
             metrics.burst_ratio.with_label_values(&[direction]);
@@ -86,6 +91,9 @@ impl VoiceMetrics {
             self.duplicates.with_label_values(&labels).inc_by(counts.duplicates);
             self.reordered.with_label_values(&labels).inc_by(counts.reordered);
             self.io.with_label_values(&[direction.as_str()]).inc_by(counts.bytes);
+        }
+        for (direction, count) in &interval.silences {
+            self.interrupted(*direction, Reason::Silence, *count);
         }
         let hop_delay = self.hop_delay.with_label_values(&[] as &[&str]);
         for delay in interval.points.iter().filter_map(|point| point.hop_delay) {
@@ -121,6 +129,12 @@ impl VoiceMetrics {
         let (model, delay) = (score.equipment.model.as_str(), score.delay_source.as_str());
         let labels = [direction.as_str(), model, delay];
         self.mos.with_label_values(&labels).observe(score.rating.mos);
+    }
+
+    /// Says that media was missing so many times more.
+    pub(super) fn interrupted(&self, direction: Direction, reason: Reason, count: u64) {
+        let labels = [direction.as_str(), reason.as_str()];
+        self.interruptions.with_label_values(&labels).inc_by(count);
     }
 
     /// Says that there are so many more flows of a kind.

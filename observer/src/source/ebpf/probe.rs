@@ -61,6 +61,7 @@ pub const PROBES: [Probe; 5] = [
             "observer.voice.late.ratio{receive}",
             "observer.voice.burst.ratio{receive}",
             "observer.voice.mos",
+            "observer.voice.interruptions{receive}",
         ],
     },
     Probe {
@@ -80,6 +81,7 @@ pub const PROBES: [Probe; 5] = [
             "observer.voice.burst.ratio{transmit}",
             "observer.voice.mos{transmit}",
             "observer.voice.hop.delay",
+            "observer.voice.interruptions{transmit}",
             "observer.tcp.rtt",
             "observer.tcp.retransmissions",
             "observer.tcp.io",

@@ -5,6 +5,7 @@
 //! `cgroup_skb` hook, so both flows of a stream lack it: the transmitted one too.
 
 mod peers {
+    pub(crate) mod baresip;
     pub(crate) mod capture;
     pub(crate) mod device;
     pub(crate) mod ends;
@@ -26,7 +27,7 @@ mod peers {
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket},
     os::fd::AsRawFd as _,
-    thread::scope,
+    thread::{scope, sleep},
     time::Duration,
 };
 
@@ -35,13 +36,14 @@ use observer::{
     source::ebpf::read::Kernel,
 };
 use peers::{
+    baresip::{self, Baresip},
     capture::{Capture, CaptureFile},
     device,
     ends::{DEVICE, Ends},
     firewall::Firewall,
     folder::Folder,
     gstreamer::{self, Codec, Voice},
-    judge::{Edges, Truth, counts_agree, do_times_agree, times_agree},
+    judge::{Edges, Truth, counts_agree, do_times_agree, mean_jitter_agrees, times_agree},
     observed,
     relay::{Fate, Relay},
     segments, sipp, tool, tshark,
@@ -72,6 +74,8 @@ struct Outcome {
     received: VoiceFlow,
     /// As tshark read it beside the receiver.
     stream: tshark::Stream,
+    /// The mean of the jitter by tshark's times, with the clock of the receiver's flow.
+    mean_jitter_ms: f64,
     truth: Truth,
     /// Packets that nft dropped.
     dropped: u64,
@@ -97,9 +101,12 @@ fn send(ends: &Ends, mut voice: Voice, rules: &str, script: Option<fn(u32) -> Fa
     let capture = capture.stop();
     let seen = Seen::by(&mut kernel);
     let arrived = tshark::sequence_numbers(&capture, PORT, voice.ssrc);
+    let received = seen.only(Direction::Receive, to, voice.ssrc);
+    let clock = received.stream.clock_rate;
     Outcome {
         transmitted: seen.only(Direction::Transmit, to, voice.ssrc),
-        received: seen.only(Direction::Receive, to, voice.ssrc),
+        received,
+        mean_jitter_ms: tshark::mean_jitter_ms(&capture, PORT, voice.ssrc, clock),
         stream: stream(&capture, PORT, voice.ssrc),
         truth: Truth::new(voice.first, firewall.count("seen"), &arrived),
         dropped: firewall.count("dropped"),
@@ -116,6 +123,17 @@ impl Seen {
     fn by(kernel: &mut Kernel) -> Self {
         let flows = kernel.flows().expect("the map can be read");
         Self { flows, losses: observed::losses(kernel) }
+    }
+
+    /// The only flow of a direction and a payload type to an address.
+    fn to(&self, direction: Direction, to: IpAddr, payload_type: u8) -> VoiceFlow {
+        let is_it = |flow: &&VoiceFlow| {
+            let is_there = SocketAddr::from(flow.destination()).ip() == to;
+            is_there && (flow.key.direction, flow.main_payload_type) == (direction, payload_type)
+        };
+        let found: Vec<_> = self.flows.iter().filter(is_it).collect();
+        assert_eq!(found.len(), 1, "to {to}: {found:#?}, and uncounted {:?}", self.losses);
+        *found[0]
     }
 
     /// The only flow of a direction and a stream to `to`.
@@ -217,8 +235,89 @@ fn bursts_and_lost_edges_of_pcma_over_ipv6() {
     assert_eq!(received.stream.lost(), 16, "{name}: the two runs");
 }
 
-/// Of a dynamic payload type tshark without SDP knows no clock, so the counts alone
-/// are compared.
+/// Nothing comes for ten seconds in the middle of a call, and the rest does.
+#[test]
+fn ten_seconds_of_pcma_are_lost() {
+    let name = "ten_seconds_of_pcma_are_lost";
+    if !tool::all_there(name, &GSTREAMER) {
+        return;
+    }
+    let ends = Ends::by_cable();
+    let outage = Duration::from_secs(10);
+    let voice = Voice {
+        codec: Codec::Pcma,
+        packets: 1_300,
+        first: 65_000,
+        ssrc: 0x0000_0a11,
+        to: (ends.far_v4, PORT),
+    };
+    let outcome = send(&ends, voice, "numgen inc mod 65536 vmap { 150-1149 : jump lose }", None);
+    let Outcome { received, stream, truth, dropped, .. } = &outcome;
+    counts_agree(name, received, stream, truth, *dropped);
+    times_agree(name, received, stream, LEAST_MS);
+    ends_agree(name, &outcome);
+    assert_eq!((received.stream.packets, received.stream.lost()), (300, 1_000), "{name}");
+    assert_eq!(received.stream.restarts, 0, "{name}: the sender did not begin anew");
+    let longest = Duration::from_nanos(received.stream.delta_max_ns);
+    assert!(longest > outage, "{name}: longest gap {longest:?}");
+}
+
+/// Two senders that chose the same SSRC talk to one port: two flows, each with its own
+/// figures.
+#[test]
+fn two_calls_with_one_ssrc_on_one_port() {
+    let name = "two_calls_with_one_ssrc_on_one_port";
+    if !tool::all_there(name, &GSTREAMER) {
+        return;
+    }
+    let mut kernel = observed::kernel();
+    let ends = Ends::by_cable();
+    let folder = Folder::new();
+    let rtp = format!("udp dport {PORT}");
+    // The first of each pass, and the last: there are 800 packets.
+    let rules = [
+        format!("{rtp} numgen inc mod 65536 < 40 accept"),
+        format!("{rtp} numgen inc mod 65536 > 600 accept"),
+        format!("{rtp} numgen random mod 100 < 10 jump lose"),
+    ];
+    let firewall = Firewall::new(&ends.near, "output", &rules);
+    let _receiver = gstreamer::receiver(&ends.far, PORT);
+    let capture = Capture::start(&ends.far, &folder);
+    let (ssrc, to) = (0x5a5a_5a5a, (ends.far_v4, PORT));
+    let voices =
+        [400, 40_000].map(|first| Voice { codec: Codec::Pcma, packets: 400, first, ssrc, to });
+    let senders = voices.map(|voice| (voice.start(&ends.near), voice.duration() + GRACE));
+    for (mut sender, within) in senders {
+        let status = sender.finish(within);
+        assert!(status.success(), "{name}: a sender: {status}");
+    }
+    let capture = capture.stop();
+    let seen = Seen::by(&mut kernel);
+    let mut streams = tshark::streams(&capture, PORT);
+    streams.retain(|stream| stream.ssrc == ssrc);
+    assert_eq!(streams.len(), 2, "{name}: {streams:#?}");
+    let mut lost = 0;
+    for stream in &streams {
+        let is_it = |flow: &&VoiceFlow| {
+            let from = SocketAddr::from(flow.source());
+            let is_there = SocketAddr::from(flow.destination()) == SocketAddr::from(to);
+            (flow.key.ssrc, flow.key.direction) == (ssrc, Direction::Receive)
+                && is_there
+                && from == SocketAddr::new(ends.near_v4, stream.from)
+        };
+        let found: Vec<_> = seen.flows.iter().filter(is_it).map(|flow| flow.stream).collect();
+        let [flow] = found[..] else { panic!("{name}: {found:#?}, {:?}", seen.losses) };
+        println!("{name}: {} packets, {} lost, {stream:?}", flow.packets, flow.lost());
+        assert_eq!(flow.packets, stream.packets, "{name}: packets, ours and tshark's");
+        assert_eq!(flow.lost() as i64, stream.lost, "{name}: lost, ours and tshark's");
+        assert_eq!((flow.restarts, flow.strays), (0, 0), "{name}: one sequence alone");
+        lost += flow.lost();
+    }
+    assert_eq!(lost, firewall.count("dropped"), "{name}: lost, ours and nft's");
+}
+
+/// Of a dynamic payload type tshark without SDP knows no clock, so its jitter is computed
+/// from its times.
 #[test]
 fn random_loss_of_opus() {
     let name = "random_loss_of_opus";
@@ -237,6 +336,7 @@ fn random_loss_of_opus() {
     let Outcome { received, stream, truth, dropped, .. } = &outcome;
     counts_agree(name, received, stream, truth, *dropped);
     ends_agree(name, &outcome);
+    mean_jitter_agrees(name, received, outcome.mean_jitter_ms, LEAST_MS);
     assert_eq!((received.stream.payload_type, received.stream.clock_rate), (96, 48_000));
 }
 
@@ -334,6 +434,7 @@ fn call(rules: &str) -> Call {
         there: Outcome {
             transmitted,
             received: seen.only(Direction::Receive, there, ssrc),
+            mean_jitter_ms: tshark::mean_jitter_ms(&capture, there.1, ssrc, 8_000),
             stream: stream(&capture, there.1, ssrc),
             truth: Truth::new(sipp::FIRST, firewall.count("seen"), &arrived),
             dropped: firewall.count("dropped"),
@@ -365,7 +466,7 @@ fn do_calls_agree() -> bool {
     });
     let mut agree = true;
     for (call, name) in [(&clean, "sipp without loss"), (&lossy, "sipp with loss")] {
-        let Outcome { transmitted, received, stream, truth, dropped } = &call.there;
+        let Outcome { transmitted, received, stream, truth, dropped, .. } = &call.there;
         counts_agree(name, received, stream, truth, *dropped);
         agree &= do_times_agree(name, received, stream, LEAST_MS);
         assert_eq!((received.stream.payload_type, &*stream.payload), (8, "g711A"));
@@ -377,6 +478,89 @@ fn do_calls_agree() -> bool {
     }
     assert_eq!(clean.there.received.stream.lost(), 0, "nothing was dropped, and nothing lost");
     agree
+}
+
+/// A call of baresip's, for six seconds; two of them it is on hold.
+struct Held {
+    name: &'static str,
+    codec: baresip::Codec,
+    is_v4: bool,
+}
+
+/// Most that the mean jitter of a call may differ from tshark's. Three calls at once are six
+/// programs on as few as two processors.
+const MEAN_MS: f64 = 0.2;
+
+impl Held {
+    fn try_out(&self) {
+        let Self { name, codec, is_v4 } = *self;
+        let mut kernel = observed::kernel();
+        let ends = Ends::by_cable();
+        let folder = Folder::new();
+        let (near, far) =
+            if is_v4 { (ends.near_v4, ends.far_v4) } else { (ends.near_v6, ends.far_v6) };
+        // RTP of this payload type. The first packets pass, so that the flow has begun.
+        let rtp = format!("meta l4proto udp @th,64,2 == 2 @th,73,7 == {}", codec.payload_type);
+        let rules = [
+            format!("{rtp} counter name seen"),
+            format!("{rtp} numgen inc mod 65536 < 20 accept"),
+            format!("{rtp} numgen random mod 100 < 3 jump lose"),
+        ];
+        let hook = format!("egress device {DEVICE}");
+        let firewall = Firewall::new(&ends.near, &hook, &rules);
+        let capture = Capture::start(&ends.far, &folder);
+        let _callee = Baresip::callee(&ends.far, far, codec);
+        let lasts = Duration::from_secs(6);
+        let mut caller = Baresip::caller(&ends.near, near, codec, far, lasts);
+        sleep(Duration::from_secs(2));
+        baresip::tell(&ends.near, "hold");
+        sleep(Duration::from_millis(500));
+        let held = firewall.count("seen");
+        sleep(Duration::from_millis(1_500));
+        assert_eq!(firewall.count("seen"), held, "{name}: packets of a call on hold");
+        baresip::tell(&ends.near, "resume");
+        caller.finish(lasts + GRACE);
+        let capture = capture.stop();
+        let seen = Seen::by(&mut kernel);
+        let received = seen.to(Direction::Receive, far, codec.payload_type);
+        let (port, ssrc) = (SocketAddr::from(received.destination()).port(), received.key.ssrc);
+        let arrived = tshark::sequence_numbers(&capture, port, ssrc);
+        let dropped = firewall.count("dropped");
+        let sent = firewall.count("seen");
+        let truth = Truth::new(arrived[0], sent, &arrived);
+        let stream = stream(&capture, port, ssrc);
+        let edges = counts_agree(name, &received, &stream, &truth, dropped);
+        assert_eq!((edges.lost_before, edges.lost_in_probation), (0, 0), "{name}: {edges:?}");
+        assert!(sent > held + 50, "{name}: {held} packets before the hold, {sent} in all");
+        let transmitted = seen.to(Direction::Transmit, far, codec.payload_type).stream;
+        assert_eq!((transmitted.packets, transmitted.lost()), (sent, 0), "{name}: packets sent");
+        let jitter = tshark::mean_jitter_ms(&capture, port, ssrc, received.stream.clock_rate);
+        mean_jitter_agrees(name, &received, jitter, MEAN_MS);
+        let [sent, heard] = [Direction::Transmit, Direction::Receive]
+            .map(|direction| seen.to(direction, near, codec.payload_type).stream);
+        assert_eq!((sent.lost(), heard.lost()), (0, 0), "{name}: lost the other way");
+        // Who hangs up first has no socket for the last of what is on its way.
+        assert!(sent.packets - heard.packets <= 2, "{name}: {sent:?} sent and {heard:?} heard");
+    }
+}
+
+/// G.711, G.722 and Opus, each call on hold for a while: what was not sent is not lost.
+#[test]
+fn baresip_on_hold_with_loss() {
+    let name = "baresip_on_hold_with_loss";
+    if !tool::all_there(name, &["ip", "nft", "tcpdump", "tshark", "baresip"]) {
+        return;
+    }
+    let calls = [
+        Held { name: "G.711 over IPv4", codec: baresip::PCMA, is_v4: true },
+        Held { name: "G.722 over IPv6", codec: baresip::G722, is_v4: false },
+        Held { name: "Opus over IPv4", codec: baresip::OPUS, is_v4: true },
+    ];
+    scope(|scope| {
+        for call in &calls {
+            scope.spawn(|| call.try_out());
+        }
+    });
 }
 
 /// A virtual network card hands on many packets in one, and does not always say how many.

@@ -147,3 +147,10 @@ pub(crate) fn do_times_agree(name: &str, flow: &VoiceFlow, stream: &Stream, leas
     }
     agree
 }
+
+/// The mean of the jitter, within 5 % or `least_ms`, whichever is more.
+pub(crate) fn mean_jitter_agrees(name: &str, flow: &VoiceFlow, theirs: f64, least_ms: f64) {
+    let ours = flow.stream.jitter_sum_ns as f64 / 1e6 / flow.stream.jitter_samples as f64;
+    println!("{name}: mean jitter {ours:.3} ms (by tshark's times {theirs:.3} ms)");
+    assert!((ours - theirs).abs() <= (theirs * SHARE).max(least_ms), "{name}: mean jitter");
+}

@@ -9,6 +9,8 @@ use super::capture::CaptureFile;
 pub(crate) struct Stream {
     /// Synchronisation source.
     pub(crate) ssrc: u32,
+    /// Port the packets come from.
+    pub(crate) from: u16,
     /// Port the packets go to.
     pub(crate) port: u16,
     /// Name of the payload type.
@@ -39,6 +41,28 @@ pub(crate) fn sequence_numbers(capture: &CaptureFile, port: u16, ssrc: u32) -> V
     text.lines().map(|line| line.parse().expect("a sequence number")).collect()
 }
 
+/// The mean of the jitter of one stream, in ms: RFC 3550 appendix A.8, as it stands there,
+/// over tshark's reading of times and timestamps. tshark's own needs to know the clock.
+pub(crate) fn mean_jitter_ms(capture: &CaptureFile, port: u16, ssrc: u32, clock_rate: u32) -> f64 {
+    let filter = format!("udp.dstport == {port} && rtp.ssrc == {ssrc:#x}");
+    let fields = ["-T", "fields", "-e", "frame.time_relative", "-e", "rtp.timestamp"];
+    let text = tshark(capture, port, &[&["-Y", &filter][..], &fields].concat());
+    let packet = |line: &str| -> (f64, i64) {
+        let (at, timestamp) = line.split_once('\t').expect("two fields");
+        (at.parse().expect("seconds"), timestamp.parse().expect("a timestamp"))
+    };
+    let (mut jitter, mut sum, mut samples) = (0.0, 0.0, 0.0);
+    let packets: Vec<_> = text.lines().map(packet).collect();
+    for pair in packets.windows(2) {
+        let [(before, earlier), (at, timestamp)] = *pair else { continue };
+        // Timestamps wrap.
+        let step = f64::from((timestamp - earlier) as i32) / f64::from(clock_rate);
+        jitter += ((at - before - step).abs() - jitter) / 16.0;
+        (sum, samples) = (sum + jitter, samples + 1.0);
+    }
+    sum / samples * 1e3
+}
+
 fn tshark(capture: &CaptureFile, port: u16, words: &[&str]) -> String {
     let mut command = Command::new("tshark");
     command.arg("-r").arg(capture.path()).args(["-d", &format!("udp.port=={port},rtp")]);
@@ -56,6 +80,7 @@ fn stream(line: &str) -> Option<Stream> {
     let number = |at: usize| words.get(at)?.parse::<f64>().ok();
     Some(Stream {
         ssrc: u32::from_str_radix(words.get(6)?.strip_prefix("0x")?, 16).ok()?,
+        from: words[3].parse().ok()?,
         port: words[5].parse().ok()?,
         payload: words.get(7..share - 2)?.join(" "),
         packets: words[share - 2].parse().ok()?,

@@ -12,6 +12,7 @@ mod peers {
     pub(crate) mod patience;
     pub(crate) mod ss;
     pub(crate) mod tool;
+    #[expect(dead_code, reason = "segments stay in their order here")]
     pub(crate) mod tunnel;
 }
 

@@ -2,15 +2,17 @@
 //! has none. A TUN device is at each end, and the test carries the packets.
 
 use std::{
+    cmp::Reverse,
+    collections::BinaryHeap,
     fs::File,
     io::{Read as _, Write as _},
     os::fd::AsRawFd as _,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
-        mpsc::{Receiver, Sender, channel},
+        mpsc::{Receiver, RecvTimeoutError, Sender, channel},
     },
-    thread::{self, JoinHandle, sleep},
+    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
@@ -30,13 +32,29 @@ pub(crate) struct Tunnel {
     carriers: Vec<JoinHandle<()>>,
 }
 
-/// A packet, and when it is to arrive.
-type Packet = (Instant, Vec<u8>);
+/// When a packet is to arrive, its number, and the packet.
+type Packet = (Instant, u32, Vec<u8>);
+
+/// Where packets of one direction are, and when each is to arrive.
+#[derive(Clone, Copy, Debug)]
+struct Way {
+    delay: fn(u32) -> Duration,
+    in_order: bool,
+}
 
 impl Tunnel {
     /// A path on which each packet takes as long as `delay` says of its number. None
     /// overtakes another.
     pub(crate) fn new(delay: fn(u32) -> Duration) -> Self {
+        Self::by(Way { delay, in_order: true })
+    }
+
+    /// A path on which a packet with less delay overtakes those with more.
+    pub(crate) fn out_of_order(delay: fn(u32) -> Duration) -> Self {
+        Self::by(Way { delay, in_order: false })
+    }
+
+    fn by(way: Way) -> Self {
         let ends = Ends::apart();
         let (near, far) = (open(&ends.near, 0), open(&ends.far, 0));
         ends.address();
@@ -47,7 +65,7 @@ impl Tunnel {
                 [from, to].map(|device| device.try_clone().expect("a descriptor is to be had"));
             let (queue, queued) = channel();
             let watch = Arc::clone(&ended);
-            carriers.push(thread::spawn(move || take(&mut from, &queue, &watch, delay)));
+            carriers.push(thread::spawn(move || take(&mut from, &queue, &watch, way)));
             carriers.push(thread::spawn(move || deliver(&mut to, &queued)));
         }
         Self { ends, ended, carriers }
@@ -64,9 +82,10 @@ impl Drop for Tunnel {
 }
 
 /// Takes packets from a device, each with its time of arrival at the other.
-fn take(device: &mut File, queue: &Sender<Packet>, ended: &AtomicBool, delay: fn(u32) -> Duration) {
+fn take(device: &mut File, queue: &Sender<Packet>, ended: &AtomicBool, way: Way) {
     let mut buffer = [0; PACKET];
     let mut number = 0;
+    let mut last = Instant::now();
     while !ended.load(Ordering::Relaxed) {
         let mut poll = libc::pollfd { fd: device.as_raw_fd(), events: libc::POLLIN, revents: 0 };
         // SAFETY: one structure, which outlives the call.
@@ -74,19 +93,38 @@ fn take(device: &mut File, queue: &Sender<Packet>, ended: &AtomicBool, delay: fn
             continue;
         }
         let Ok(length) = device.read(&mut buffer) else { continue };
-        let due = Instant::now() + delay(number);
-        number += 1;
-        if queue.send((due, buffer[..length].to_vec())).is_err() {
+        let mut due = Instant::now() + (way.delay)(number);
+        if way.in_order {
+            due = due.max(last);
+            last = due;
+        }
+        if queue.send((due, number, buffer[..length].to_vec())).is_err() {
             return;
         }
+        number += 1;
     }
 }
 
 /// Gives packets to a device when they are due.
 fn deliver(device: &mut File, queued: &Receiver<Packet>) {
-    while let Ok((due, packet)) = queued.recv() {
-        sleep(due.saturating_duration_since(Instant::now()));
-        // A device that is down takes nothing, as a cut cable does.
-        let _cut = device.write_all(&packet);
+    let mut held = BinaryHeap::<Reverse<Packet>>::new();
+    loop {
+        let next = match held.peek() {
+            None => queued.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            Some(Reverse((due, ..))) => {
+                queued.recv_timeout(due.saturating_duration_since(Instant::now()))
+            }
+        };
+        match next {
+            Ok(packet) => held.push(Reverse(packet)),
+            Err(RecvTimeoutError::Disconnected) => return,
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+        let now = Instant::now();
+        while held.peek().is_some_and(|Reverse((due, ..))| *due <= now) {
+            let Some(Reverse((_, _, packet))) = held.pop() else { break };
+            // A device that is down takes nothing, as a cut cable does.
+            let _cut = device.write_all(&packet);
+        }
     }
 }

@@ -1,12 +1,14 @@
 //! Packages of the distribution: the peers, tools and judges that the tests use.
 
+use std::path::Path;
+
 use anyhow::{Context, Result, ensure};
 
 use super::Outcome;
 use crate::command::{as_root, command, find, logged};
 use crate::place::Places;
 
-const PACKAGES: [&str; 16] = [
+const PACKAGES: [&str; 20] = [
     "tshark",
     "nftables",
     "iproute2",
@@ -15,6 +17,10 @@ const PACKAGES: [&str; 16] = [
     "gstreamer1.0-plugins-good",
     "gstreamer1.0-plugins-bad",
     "sip-tester",
+    "baresip-core",
+    "chromium",
+    "janus",
+    "coturn",
     "qemu-system-x86",
     "busybox-static",
     "tmux",
@@ -24,6 +30,10 @@ const PACKAGES: [&str; 16] = [
     "python3",
     "python3-venv",
 ];
+
+/// Servers that Debian starts when it installs them, and at each boot from then on. The tests
+/// start their own.
+const SERVERS: [&str; 2] = ["janus", "coturn"];
 
 pub(super) fn ensure(places: &Places) -> Result<Outcome> {
     ensure!(
@@ -35,6 +45,7 @@ pub(super) fn ensure(places: &Places) -> Result<Outcome> {
     if missing.is_empty() {
         return Ok(Outcome::Present(format!("{} packages", PACKAGES.len())));
     }
+    keep_silent(places, &missing)?;
     let by_hand = || format!("install them by hand: apt-get install {}", missing.join(" "));
     // An update is slow and not always wanted: only when the lists at hand do not suffice.
     if install(places, &missing).is_err() {
@@ -42,6 +53,17 @@ pub(super) fn ensure(places: &Places) -> Result<Outcome> {
         install(places, &missing).with_context(by_hand)?;
     }
     Ok(Outcome::Done(missing.join(" ")))
+}
+
+/// Has systemd, where it runs, start none of the servers that are about to be installed.
+fn keep_silent(places: &Places, packages: &[&str]) -> Result<()> {
+    let mut servers = SERVERS.iter().filter(|server| packages.contains(server)).peekable();
+    if servers.peek().is_none() || !Path::new("/run/systemd/system").is_dir() {
+        return Ok(());
+    }
+    let mut mask = as_root("systemctl")?;
+    mask.arg("mask").args(servers.map(|server| format!("{server}.service")));
+    logged(&mut mask, &places.log("packages"))
 }
 
 fn install(places: &Places, packages: &[&str]) -> Result<()> {

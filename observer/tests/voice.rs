@@ -13,6 +13,7 @@ mod peers {
     pub(crate) mod folder;
     pub(crate) mod gstreamer;
     pub(crate) mod judge;
+    pub(crate) mod loss;
     pub(crate) mod namespace;
     pub(crate) mod observed;
     pub(crate) mod patience;
@@ -44,7 +45,7 @@ use peers::{
     folder::Folder,
     gstreamer::{self, Codec, Voice},
     judge::{Edges, Truth, counts_agree, do_times_agree, mean_jitter_agrees, times_agree},
-    observed,
+    loss, observed,
     relay::{Fate, Relay},
     segments, sipp, tool, tshark,
 };
@@ -499,13 +500,7 @@ impl Held {
         let folder = Folder::new();
         let (near, far) =
             if is_v4 { (ends.near_v4, ends.far_v4) } else { (ends.near_v6, ends.far_v6) };
-        // RTP of this payload type. The first packets pass, so that the flow has begun.
-        let rtp = format!("meta l4proto udp @th,64,2 == 2 @th,73,7 == {}", codec.payload_type);
-        let rules = [
-            format!("{rtp} counter name seen"),
-            format!("{rtp} numgen inc mod 65536 < 20 accept"),
-            format!("{rtp} numgen random mod 100 < 3 jump lose"),
-        ];
+        let rules = loss::of(codec.payload_type, 3);
         let hook = format!("egress device {DEVICE}");
         let firewall = Firewall::new(&ends.near, &hook, &rules);
         let capture = Capture::start(&ends.far, &folder);

@@ -13,6 +13,7 @@ mod peers {
     pub(crate) mod janus;
     #[expect(dead_code, reason = "browsers have jitter of their own between the two looks")]
     pub(crate) mod judge;
+    pub(crate) mod loss;
     pub(crate) mod namespace;
     pub(crate) mod observed;
     pub(crate) mod office;
@@ -39,6 +40,7 @@ use peers::{
     folder::Folder,
     janus::{self, Janus},
     judge::{Truth, counts_agree},
+    loss,
     namespace::Namespace,
     observed,
     office::Office,
@@ -50,8 +52,8 @@ use peers::{
 use serde_json::json;
 
 const CHROMIUM: [&str; 5] = ["ip", "nft", "tcpdump", "tshark", "chromium"];
-/// The first byte of RTP, and Opus' payload type in Chromium: no STUN, DTLS or RTCP.
-const OPUS: &str = "meta l4proto udp @th,64,2 == 2 @th,73,7 == 111";
+/// Opus' payload type in Chromium.
+const OPUS: u8 = 111;
 /// Looks at the jitter of both.
 const SAMPLES: u32 = 40;
 /// Longest wait for the first packet of a call that stands.
@@ -92,11 +94,7 @@ impl<'a> Beside<'a> {
     /// Loses three packets in a hundred on their way out of `from`, but for the first, so
     /// that the flow has begun; captures what comes to `to`.
     fn new(name: &'a str, from: &'a Namespace, to: &Namespace) -> Self {
-        let rules = [
-            format!("{OPUS} counter name seen"),
-            format!("{OPUS} numgen inc mod 65536 < 20 accept"),
-            format!("{OPUS} numgen random mod 100 < 3 jump lose"),
-        ];
+        let rules = loss::of(OPUS, 3);
         let folder = Folder::new();
         Self {
             name,
@@ -242,7 +240,7 @@ fn browsers_out_of_order_over_ipv6() {
 #[test]
 fn janus_echoes_with_loss() {
     let name = "janus_echoes_with_loss";
-    if !tool::all_there(name, &[&CHROMIUM[..], &["janus", janus::MODULES]].concat()) {
+    if !tool::all_there(name, &[&CHROMIUM[..], &["janus", &janus::modules()]].concat()) {
         return;
     }
     let ends = Ends::by_cable();

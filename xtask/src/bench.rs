@@ -1,5 +1,7 @@
-//! `bench`: what the programs and the server cost, measured on this machine.
+//! `bench`: what the programs and the server cost, and how exact the figures are, measured on
+//! this machine.
 
+mod accuracy;
 mod flows;
 mod impact;
 mod page;
@@ -34,6 +36,9 @@ enum What {
     /// What watching adds to the packets of a UDP and a TCP echo: the observer, the floor
     /// programs and tcpdump, in one run, against the budgets
     Impact(Timed),
+    /// Calls of Chromium, Janus, GStreamer and baresip by paths that lose, delay and reorder:
+    /// the observer's figures beside those of the receiver, tshark and the firewall
+    Accuracy(accuracy::Accuracy),
     /// What telemetry costs vc-server: requests, and messages that are delivered to a thousand
     /// connections; no root needed
     Server(Timed),
@@ -60,6 +65,7 @@ pub(crate) fn main(places: &Places, args: &Args) -> Result<ExitCode> {
         What::Kernel(args) => kernel(places, args),
         What::Flows(args) => flows::main(places, args),
         What::Impact(args) => impact::main(places, args),
+        What::Accuracy(args) => accuracy::main(places, args),
         What::Server(args) => server::main(places, args),
     }
 }

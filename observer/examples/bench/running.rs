@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
+use observer::export::snapshot::Snapshot;
 
 /// Longest wait for what must come.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -41,6 +42,12 @@ impl Running {
     /// Its metrics, as they are.
     pub(crate) fn page(&self) -> Result<Page> {
         Ok(Page(ureq::get(&self.url).call()?.body_mut().read_to_string()?))
+    }
+
+    /// Its snapshot.
+    pub(crate) fn snapshot(&self) -> Result<Snapshot> {
+        let url = self.url.replace("/metrics", "/api/v1/snapshot");
+        Ok(serde_json::from_str(&ureq::get(&url).call()?.body_mut().read_to_string()?)?)
     }
 
     /// Looks until it is so.

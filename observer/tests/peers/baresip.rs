@@ -18,8 +18,9 @@ const CONTROL: ([u8; 4], u16) = ([127, 0, 0, 1], 4_444);
 const SIGNALLING_PORT: u16 = 5_060;
 /// Where it sends voice from, and where it hears.
 const MEDIA_PORTS: &str = "20000-20010";
-/// Longer than any call.
 const RECORDING_S: u32 = 30;
+/// Longest call, for the recording is not played again.
+pub(crate) const LONGEST: Duration = Duration::from_secs(25);
 
 /// How a call is encoded.
 #[derive(Clone, Copy, Debug)]
@@ -68,6 +69,7 @@ impl Baresip {
         to: IpAddr,
         lasts: Duration,
     ) -> Self {
+        assert!(lasts <= LONGEST, "{lasts:?} is longer than the recording");
         let dial = format!("/dial sip:callee@{}", SocketAddr::new(to, SIGNALLING_PORT));
         Self::start(namespace, at, codec, &["-e", &dial, "-t", &lasts.as_secs().to_string()])
     }

@@ -1,7 +1,7 @@
 //! Janus, a WebRTC server, whose echo test sends back what it hears.
 
 use std::{
-    fs,
+    env, fs,
     net::{IpAddr, SocketAddr, TcpStream},
     os::unix::fs::symlink,
     process::Stdio,
@@ -12,9 +12,12 @@ use super::{
     ends::DEVICE, folder::Folder, namespace::Namespace, patience::until, process::Process,
 };
 
-/// Where Debian puts its modules.
-pub(crate) const MODULES: &str = "/usr/lib/x86_64-linux-gnu/janus";
 const PORT: u16 = 8_088;
+
+/// Where Debian puts its modules.
+pub(crate) fn modules() -> String {
+    format!("/usr/lib/{}-linux-gnu/janus", env::consts::ARCH)
+}
 
 /// A server at work. It ends when this goes.
 #[derive(Debug)]
@@ -39,7 +42,8 @@ impl Janus {
             fs::create_dir(path(kind)).expect("the folder can be written to");
             if !module.is_empty() {
                 let file = format!("{kind}/{module}.so");
-                let there = fs::read_dir(format!("{MODULES}/{kind}")).expect("Janus is installed");
+                let there =
+                    fs::read_dir(format!("{}/{kind}", modules())).expect("Janus is installed");
                 let mut there = there.flatten().map(|entry| entry.path());
                 let is_it = |entry: &std::path::PathBuf| entry.to_string_lossy().contains(module);
                 let original = there.find(is_it).expect("Janus has its modules");

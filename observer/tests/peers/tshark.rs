@@ -42,25 +42,55 @@ pub(crate) fn sequence_numbers(capture: &CaptureFile, port: u16, ssrc: u32) -> V
 }
 
 /// The mean of the jitter of one stream, in ms: RFC 3550 appendix A.8, as it stands there,
-/// over tshark's reading of times and timestamps. tshark's own needs to know the clock.
+/// over tshark's reading of times and timestamps. tshark's own needs to know the clock. As it
+/// does, this leaves out of the mean packets out of order and the first of a talkspurt.
 pub(crate) fn mean_jitter_ms(capture: &CaptureFile, port: u16, ssrc: u32, clock_rate: u32) -> f64 {
     let filter = format!("udp.dstport == {port} && rtp.ssrc == {ssrc:#x}");
-    let fields = ["-T", "fields", "-e", "frame.time_relative", "-e", "rtp.timestamp"];
-    let text = tshark(capture, port, &[&["-Y", &filter][..], &fields].concat());
-    let packet = |line: &str| -> (f64, i64) {
-        let (at, timestamp) = line.split_once('\t').expect("two fields");
-        (at.parse().expect("seconds"), timestamp.parse().expect("a timestamp"))
-    };
+    let mut words = vec!["-Y", &filter, "-T", "fields"];
+    for field in ["frame.time_relative", "rtp.timestamp", "rtp.seq", "rtp.marker"] {
+        words.extend(["-e", field]);
+    }
+    let text = tshark(capture, port, &words);
+    let mut packets = text.lines().map(Packet::of);
+    let mut before = packets.next().expect("there is a first packet");
+    let mut highest = before.sequence;
     let (mut jitter, mut sum, mut samples) = (0.0, 0.0, 0.0);
-    let packets: Vec<_> = text.lines().map(packet).collect();
-    for pair in packets.windows(2) {
-        let [(before, earlier), (at, timestamp)] = *pair else { continue };
-        // Timestamps wrap.
-        let step = f64::from((timestamp - earlier) as i32) / f64::from(clock_rate);
-        jitter += ((at - before - step).abs() - jitter) / 16.0;
-        (sum, samples) = (sum + jitter, samples + 1.0);
+    for packet in packets {
+        // Timestamps wrap, and so do sequence numbers.
+        let step = packet.timestamp.wrapping_sub(before.timestamp) as i32;
+        let change = packet.at - before.at - f64::from(step) / f64::from(clock_rate);
+        jitter += (change.abs() - jitter) / 16.0;
+        if (packet.sequence.wrapping_sub(highest) as i16) > 0 {
+            highest = packet.sequence;
+            if !packet.marker {
+                (sum, samples) = (sum + jitter, samples + 1.0);
+            }
+        }
+        before = packet;
     }
     sum / samples * 1e3
+}
+
+/// What RFC 3550 wants to know of a packet.
+struct Packet {
+    /// When it came, in seconds.
+    at: f64,
+    timestamp: u32,
+    sequence: u16,
+    marker: bool,
+}
+
+impl Packet {
+    fn of(line: &str) -> Self {
+        let mut fields = line.split('\t');
+        let mut next = || fields.next().expect("four fields");
+        Self {
+            at: next().parse().expect("seconds"),
+            timestamp: next().parse().expect("a timestamp"),
+            sequence: next().parse().expect("a sequence number"),
+            marker: matches!(next(), "1" | "True"),
+        }
+    }
 }
 
 fn tshark(capture: &CaptureFile, port: u16, words: &[&str]) -> String {

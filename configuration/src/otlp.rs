@@ -64,6 +64,14 @@ impl Endpoint {
         Self { is_exact: true, ..self }
     }
 
+    /// Where to send a signal by `protocol`, and nothing else.
+    ///
+    /// # Errors
+    /// As [`Endpoint::target`].
+    pub fn of(&self, protocol: Protocol, signal: &str) -> Result<Self, EndpointError> {
+        Ok(Self { url: self.target(protocol, signal)?, is_exact: true })
+    }
+
     /// Whether it is reached by TLS.
     #[must_use]
     pub fn is_encrypted(&self) -> bool {
@@ -177,6 +185,8 @@ mod tests {
             ("http://[::1]:4318/x/", "http://[::1]:4318/x/v1/metrics"),
         ] {
             assert_eq!(target(endpoint(text)), general);
+            let of_traces = endpoint(text).of(Protocol::HttpProtobuf, "traces").unwrap();
+            assert_eq!(target(of_traces), *general.replace("metrics", "traces"));
             assert_eq!(target(endpoint(text).exact()), text);
         }
         assert_eq!(

@@ -16,6 +16,8 @@ mod replay;
 
 mod who;
 
+mod clock;
+
 mod host;
 
 mod http;
@@ -76,9 +78,9 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         Command::Run { demo } => {
             let (config, _, filter) = configure()?;
-            let exporter = otlp::prepare(&config, &inputs.environment)?;
+            let exports = otlp::prepare(&config, &inputs.environment)?;
             return_large_blocks();
-            run::run(config, exporter, &Reload::new(inputs, filter), demo, verbose >= 2)
+            run::run(config, exports, &Reload::new(inputs, filter), demo, verbose >= 2)
         }
         Command::Check { format } => check::check(&configure()?.0, format),
         Command::Top { once, format, url } => {

@@ -9,8 +9,9 @@ use crate::model::Losses;
 /// mostly no voice, and else is in probation again with its next packet. A socket without
 /// a known owner is counted all the same, for `unknown_service`. What is not known of the
 /// host is neither a packet nor a connection. What a collector has not taken it gets with
-/// the next export, because sums go on.
-pub const HARMLESS: [(&str, &str); 7] = [
+/// the next export, because sums go on; a record that it never gets is of a flow that was
+/// counted.
+pub const HARMLESS: [(&str, &str); 10] = [
     ("tcp", "ring_full"),
     EVICTED,
     ("owner", "insert_failed"),
@@ -18,6 +19,9 @@ pub const HARMLESS: [(&str, &str); 7] = [
     ("host", "read_failed"),
     ("otlp", "export_failed"),
     ("otlp", "rejected"),
+    ("otlp", "queue_full"),
+    ("otlp", "record_failed"),
+    ("otlp", "record_rejected"),
 ];
 
 /// What was lost, and how much was not.

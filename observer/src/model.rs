@@ -2,6 +2,7 @@
 
 mod address;
 mod cause;
+mod clock;
 mod connection;
 mod cost;
 mod flow;
@@ -11,6 +12,7 @@ mod place;
 
 pub use address::{Endpoint, address_words};
 pub use cause::{HostCauses, ListenDrops, Softnet, Throttling, UdpErrors};
+pub use clock::WallClock;
 pub use connection::{CloseReason, Connection, ConnectionKey, Role, Totals};
 pub use cost::{MapFill, ProbeCost, ProcessUsage};
 pub use flow::{Direction, HopDelay, VoiceFlow, VoiceKey, VoiceKind};

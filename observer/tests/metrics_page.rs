@@ -5,7 +5,10 @@
 use std::{env, fmt::Write as _, fs, path::Path};
 
 use observer::{
-    export::instruments::{ALL, Attribute, Instrument, Kind, SERVICE},
+    export::{
+        instruments::{ALL, Attribute, Instrument, Kind, SERVICE},
+        otlp::{ATTRIBUTES, SPAN},
+    },
     source::ebpf::probe::PROBES,
 };
 
@@ -51,6 +54,12 @@ fn page() -> String {
     for (bounds, of) in boundaries() {
         let bounds: Vec<_> = bounds.iter().map(ToString::to_string).collect();
         writeln!(text, "| {of} | {} |", bounds.join(", ")).unwrap();
+    }
+    write!(text, "\n### Attributes of a span `{SPAN}`\n\n| attribute | unit | meaning |\n")
+        .unwrap();
+    text += "| --- | --- | --- |\n";
+    for one in ATTRIBUTES {
+        writeln!(text, "| `{}` | {} | {} |", one.name, one.unit, one.meaning).unwrap();
     }
     text
 }

@@ -1,4 +1,4 @@
-//! Metrics on their way to collectors that are real servers, of gRPC and of HTTP.
+//! Metrics and records on their way to collectors that are real servers, of gRPC and of HTTP.
 
 #[cfg(test)]
 mod otlp {
@@ -9,6 +9,8 @@ mod otlp {
     mod equality;
 
     mod delivery;
+
+    mod records;
 
     mod tls;
 

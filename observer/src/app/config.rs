@@ -19,7 +19,7 @@ use serde_json::Value;
 use serde_saphyr::{MessageFormatter as _, UserMessageFormatter};
 
 use crate::{
-    export::otlp::{Endpoint, EndpointError, Environment, EnvironmentError, Protocol},
+    export::otlp::{Endpoint, EndpointError, Environment, EnvironmentError, Protocol, Signal},
     quality::{codec::Codecs, lateness::Buffer, score::Assumptions},
     source::ebpf::load::{Limits, Options},
     track::{
@@ -124,6 +124,15 @@ pub(super) struct Settings {
     #[arg(long, global = true, env = "OBSERVER_OTLP_PROTOCOL", value_name = "PROTOCOL")]
     #[schemars(with = "Option<String>")]
     otlp_protocol: Option<Protocol>,
+    /// Collector to export a span to for each voice flow that has ended; as it is, so that over
+    /// HTTP it has its path [default: that of `otlp_endpoint`]
+    #[arg(long, global = true, env = "OBSERVER_OTLP_TRACES_ENDPOINT", value_name = "URL")]
+    #[schemars(with = "Option<String>")]
+    otlp_traces_endpoint: Option<Endpoint>,
+    /// What that collector is spoken to [default: `otlp_protocol`]
+    #[arg(long, global = true, env = "OBSERVER_OTLP_TRACES_PROTOCOL", value_name = "PROTOCOL")]
+    #[schemars(with = "Option<String>")]
+    otlp_traces_protocol: Option<Protocol>,
     /// How often metrics are exported [default: 1m]
     #[arg(long, global = true, env = "OBSERVER_OTLP_INTERVAL", value_name = "TIME", value_parser = humantime::parse_duration)]
     #[serde(with = "humantime_serde")]
@@ -165,6 +174,8 @@ pub(super) struct Config {
     pub(super) patience: Patience,
     pub(super) otlp_endpoint: Option<Endpoint>,
     pub(super) otlp_protocol: Protocol,
+    pub(super) otlp_traces_endpoint: Option<Endpoint>,
+    pub(super) otlp_traces_protocol: Protocol,
     pub(super) otlp_interval: Duration,
     pub(super) log: Option<String>,
 }
@@ -184,8 +195,8 @@ pub(super) enum ConfigError {
     Targets(#[from] RuleError),
     #[error("`{key}: {}` is not between 100ms and 1h", format_duration(*.interval))]
     Interval { key: &'static str, interval: Duration },
-    #[error("`otlp_endpoint: {0}`: {1}")]
-    Endpoint(Endpoint, EndpointError),
+    #[error("`{0}: {1}`: {2}")]
+    Endpoint(&'static str, Endpoint, EndpointError),
     #[error(transparent)]
     Variable(#[from] EnvironmentError),
     #[error("`{key}: {}` is shorter than {}, the least that can be told", format_duration(*.time), format_duration(*.least))]
@@ -210,18 +221,18 @@ impl Inputs {
             },
         };
         let (standard, variables) = standard::settings(&self.environment)?;
-        let file = Settings {
-            otlp_endpoint: file.otlp_endpoint.or(standard.otlp_endpoint),
-            otlp_protocol: file.otlp_protocol.or(standard.otlp_protocol),
-            otlp_interval: file.otlp_interval.or(standard.otlp_interval),
-            ..file
-        };
-        let config = effective(self.settings.clone(), file)?;
+        let config = effective(self.settings.clone(), file, standard, &self.environment)?;
         let path = self.file.as_deref().unwrap_or(Path::new(DEFAULT_FILE));
-        let source = |key| {
+        let ours = |key: &str| {
             let line = || lines.get(key).map(|line| Source::file(path, *line));
+            self.given.get(key).cloned().or_else(line)
+        };
+        let source = |key: &str| {
+            // What is said of every signal counts for traces where nothing else does.
+            let is_off = key == "otlp_traces_endpoint" && config.otlp_traces_endpoint.is_none();
+            let general = || ours(&key.replace("_traces_", "_")).filter(|_| !is_off);
             let variable = || variables.get(key).cloned();
-            self.given.get(key).cloned().or_else(line).or_else(variable).unwrap_or_default()
+            ours(key).or_else(general).or_else(variable).unwrap_or_default()
         };
         let sources = config.entries().map(|(key, _)| (key, source(key))).into();
         Ok((config, sources))
@@ -255,7 +266,7 @@ impl Config {
     }
 
     /// Every key with its value, in the order of the command line's help.
-    pub(super) fn entries(&self) -> [(&'static str, Value); 20] {
+    pub(super) fn entries(&self) -> [(&'static str, Value); 22] {
         let Self {
             listen,
             allow_remote,
@@ -272,6 +283,8 @@ impl Config {
             patience: Patience { silence, one_way },
             otlp_endpoint,
             otlp_protocol,
+            otlp_traces_endpoint,
+            otlp_traces_protocol,
             otlp_interval,
             log,
         } = self;
@@ -296,6 +309,8 @@ impl Config {
             ("voice_jitter_buffer", buffer.as_str().into()),
             ("otlp_endpoint", otlp_endpoint.as_ref().map(ToString::to_string).into()),
             ("otlp_protocol", otlp_protocol.to_string().into()),
+            ("otlp_traces_endpoint", otlp_traces_endpoint.as_ref().map(ToString::to_string).into()),
+            ("otlp_traces_protocol", otlp_traces_protocol.to_string().into()),
             ("otlp_interval", time(otlp_interval)),
             ("log", log.clone().into()),
         ]
@@ -312,9 +327,19 @@ impl Config {
                 return Err(ConfigError::Interval { key, interval });
             }
         }
-        if let Some(endpoint) = &self.otlp_endpoint {
-            let target = endpoint.target(self.otlp_protocol, "metrics");
-            target.map_err(|error| ConfigError::Endpoint(endpoint.clone(), error))?;
+        for (key, signal, endpoint, protocol) in [
+            ("otlp_endpoint", Signal::Metrics, &self.otlp_endpoint, self.otlp_protocol),
+            (
+                "otlp_traces_endpoint",
+                Signal::Traces,
+                &self.otlp_traces_endpoint,
+                self.otlp_traces_protocol,
+            ),
+        ] {
+            if let Some(endpoint) = endpoint {
+                let target = endpoint.target(protocol, signal.path());
+                target.map_err(|error| ConfigError::Endpoint(key, endpoint.clone(), error))?;
+            }
         }
         for (key, idle) in [
             ("flow_idle_timeout", self.flow_idle_timeout),
@@ -358,7 +383,32 @@ fn yaml<T: DeserializeOwned>(text: &str) -> Result<T, String> {
         .map_err(|error| UserMessageFormatter.format_message(error.without_snippet()).into_owned())
 }
 
-fn effective(cli: Settings, file: Settings) -> Result<Config, ConfigError> {
+/// What the command line and the environment say over what the file says over what
+/// `OpenTelemetry`'s variables do.
+fn effective(
+    cli: Settings,
+    file: Settings,
+    standard: Settings,
+    environment: &Environment,
+) -> Result<Config, ConfigError> {
+    let otlp_endpoint = cli.otlp_endpoint.or(file.otlp_endpoint);
+    let otlp_protocol = cli.otlp_protocol.or(file.otlp_protocol);
+    let otlp_traces_protocol = cli
+        .otlp_traces_protocol
+        .or(file.otlp_traces_protocol)
+        .or(otlp_protocol)
+        .or(standard.otlp_traces_protocol)
+        .unwrap_or_default();
+    let traces = cli.otlp_traces_endpoint.or(file.otlp_traces_endpoint).map(Endpoint::exact);
+    let wants_traces = standard::is_wanted(environment, Signal::Traces)?;
+    let general = otlp_endpoint.clone().or(standard.otlp_traces_endpoint);
+    let otlp_traces_endpoint = match (traces, general) {
+        (None, Some(general)) if wants_traces => {
+            let traces = general.of(otlp_traces_protocol, Signal::Traces.path());
+            Some(traces.map_err(|error| ConfigError::Endpoint("otlp_endpoint", general, error))?)
+        }
+        (traces, _) => traces,
+    };
     let interval = cli.interval.or(file.interval).unwrap_or(Duration::from_secs(1));
     let shortest_idle = interval.saturating_mul(2);
     let config = Config {
@@ -397,9 +447,15 @@ fn effective(cli: Settings, file: Settings) -> Result<Config, ConfigError> {
                 .or(file.voice_one_way_after)
                 .unwrap_or(shortest_idle.max(Patience::default().one_way)),
         },
-        otlp_endpoint: cli.otlp_endpoint.or(file.otlp_endpoint),
-        otlp_protocol: cli.otlp_protocol.or(file.otlp_protocol).unwrap_or_default(),
-        otlp_interval: cli.otlp_interval.or(file.otlp_interval).unwrap_or(Duration::from_secs(60)),
+        otlp_endpoint: otlp_endpoint.or(standard.otlp_endpoint),
+        otlp_protocol: otlp_protocol.or(standard.otlp_protocol).unwrap_or_default(),
+        otlp_traces_endpoint,
+        otlp_traces_protocol,
+        otlp_interval: cli
+            .otlp_interval
+            .or(file.otlp_interval)
+            .or(standard.otlp_interval)
+            .unwrap_or(Duration::from_secs(60)),
         log: cli.log.or(file.log),
     };
     config.validate()?;

@@ -10,7 +10,7 @@ use std::{
 use crate::{
     export::{
         metrics::Metrics,
-        otlp,
+        otlp::{self, QUEUE_FULL, Queue, Record},
         snapshot::{Ledger as LedgerLines, Process, Snapshot, Tcp, Voice},
     },
     ledger::Ledger,
@@ -33,7 +33,11 @@ use crate::{
     },
 };
 
-use super::{config::Config, who::Who};
+use super::{
+    clock::{now_ns, wall},
+    config::Config,
+    who::Who,
+};
 
 /// Closed connections that are taken from the ring before they are counted: some 100
 /// bytes each.
@@ -62,6 +66,8 @@ pub(super) struct Host {
     causes: Causes,
     ledger: Ledger,
     metrics: Metrics,
+    /// Where records of flows go, if they go anywhere.
+    records: Option<Arc<Queue>>,
     limits: Limits,
     interval: Duration,
     /// How long a flow is passed over that nobody asks about.
@@ -103,7 +109,7 @@ pub(super) struct Reading {
 }
 
 impl Host {
-    pub(super) fn new(config: &Config) -> anyhow::Result<Self> {
+    pub(super) fn new(config: &Config, records: Option<Arc<Queue>>) -> anyhow::Result<Self> {
         let metrics = Metrics::new()?;
         let mut ledger = Ledger::default();
         for (stage, reason) in OWN_LOSSES.into_iter().chain(adopt::LOSSES).chain(otlp::LOSSES) {
@@ -121,6 +127,7 @@ impl Host {
             causes: Causes::default(),
             ledger,
             metrics,
+            records,
             limits: config.options(false).limits,
             interval: config.interval,
             excluded_for: config.flow_idle_timeout,
@@ -231,6 +238,14 @@ impl Host {
         reading
     }
 
+    /// Reads every table for the last time: flows that have not ended are recorded as they
+    /// are.
+    pub(super) fn read_last(&mut self, kernel: &mut Kernel) {
+        self.read(kernel);
+        let standing: Vec<_> = self.voice.flows().copied().collect();
+        self.record(&standing, false);
+    }
+
     /// Number of the last reading.
     pub(super) const fn readings(&self) -> u64 {
         self.readings
@@ -315,6 +330,7 @@ impl Host {
             Some((self.who.name(Some(*service))?, *kind, *count))
         });
         expect_made(self.metrics.voice_flows(standing));
+        self.record(&read.ended, true);
         reading.began = read.began.len();
         self.forward(kernel, &read);
         reading.ended = read.ended.len();
@@ -347,6 +363,18 @@ impl Host {
                 tracing::debug!(%error, "what a socket forwards is not measured");
                 self.ledger.add("voice", "forwarder_failed", 1);
             }
+        }
+    }
+
+    /// Hands on what is known of flows.
+    fn record(&mut self, flows: &[VoiceFlow], has_ended: bool) {
+        let Some(queue) = &self.records else { return };
+        let clock = wall();
+        // Of what is not watched nothing was counted.
+        for flow in flows.iter().filter(|flow| flow.service.is_some()) {
+            let service = self.who.name(flow.service).map(str::to_owned);
+            let has_room = queue.push(Record { flow: *flow, service, clock, has_ended });
+            self.ledger.add(QUEUE_FULL.0, QUEUE_FULL.1, u64::from(!has_room));
         }
     }
 
@@ -440,13 +468,4 @@ fn expect_made(outcome: prometheus::Result<()>) {
     if let Err(error) = outcome {
         tracing::error!(%error, "an instrument cannot be made: please report this");
     }
-}
-
-/// `CLOCK_MONOTONIC`, the kernel programs' clock, in ns.
-fn now_ns() -> u64 {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the structure lives for the call, and this clock always exists.
-    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
-    u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000_000
-        + u64::try_from(time.tv_nsec).unwrap_or(0)
 }

@@ -24,17 +24,17 @@ use super::{
     host::Host,
     http::{self, Shared},
     is_colour_welcome,
-    otlp::Exporting,
+    otlp::{Exporting, Exports},
     reload::Reload,
     signal::{Request, Signals},
     top,
 };
-use crate::{export::otlp::Exporter, source::ebpf::read::Kernel};
+use crate::source::ebpf::read::Kernel;
 
 /// Observes until a signal, or until the live view is left.
 pub(super) fn run(
     config: Config,
-    exporter: Option<Exporter>,
+    exports: Exports,
     reload: &Reload,
     demo: bool,
     diagnostics: bool,
@@ -44,12 +44,12 @@ pub(super) fn run(
         .build()
         .context("cannot start the runtime")
         .map_err(Failure::cannot_run)?;
-    runtime.block_on(observe(config, exporter, reload, demo, diagnostics))
+    runtime.block_on(observe(config, exports, reload, demo, diagnostics))
 }
 
 async fn observe(
     config: Config,
-    exporter: Option<Exporter>,
+    exports: Exports,
     reload: &Reload,
     demo: bool,
     diagnostics: bool,
@@ -59,7 +59,7 @@ async fn observe(
     let listener = bind(&config).await?;
     let mut kernel = Kernel::start(&config.options(diagnostics))?;
     let begun = SystemTime::now();
-    let mut host = Host::new(&config).map_err(Failure::cannot_run)?;
+    let mut host = Host::new(&config, exports.queue()).map_err(Failure::cannot_run)?;
     let adopted = host.adopt(&mut kernel);
     let host = Arc::new(Mutex::new(host));
     let listen = listener.local_addr().context("cannot tell where it listens")?;
@@ -68,14 +68,14 @@ async fn observe(
     let demo = demo.then(Demo::start).transpose().context("cannot start the demo")?;
     let stop = Arc::new(AtomicBool::new(false));
     let view = demo.is_some().then(|| top::show_shared(&host, config.interval, &stop)).flatten();
-    let exporting = exporter.map(|exporter| Exporting::start(exporter, &host, begun)).transpose();
+    let exporting = Exporting::start(exports, &host, begun);
     let exporting = exporting.context("cannot start the export to a collector")?;
     let outcome =
         read_until_stopped(config, reload, &mut kernel, &host, diagnostics, &mut signals, &stop)
             .await;
     if let Some(exporting) = exporting {
         // What came since the last reading is part of the last export.
-        host.lock().unwrap_or_else(PoisonError::into_inner).read(&mut kernel);
+        host.lock().unwrap_or_else(PoisonError::into_inner).read_last(&mut kernel);
         exporting.stop();
     }
     stop.store(true, Ordering::Relaxed);

@@ -117,7 +117,7 @@ fn source(config: &Config, url: Option<&str>) -> Result<(String, Next), Failure>
     let mut kernel = Kernel::start(&config.options(false))
         .with_context(|| format!("no observer listens at {chosen}, and this one cannot observe"))
         .map_err(Failure::cannot_run)?;
-    let mut host = Host::new(config).map_err(Failure::cannot_run)?;
+    let mut host = Host::new(config, None).map_err(Failure::cannot_run)?;
     host.adopt(&mut kernel);
     let interval = config.interval;
     let mut first = true;

@@ -23,11 +23,16 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use observer::export::otlp::Protocol;
-use opentelemetry_proto::tonic::collector::metrics::v1::{
-    ExportMetricsPartialSuccess, ExportMetricsServiceRequest, ExportMetricsServiceResponse,
-    metrics_service_server::{MetricsService, MetricsServiceServer},
+use opentelemetry_proto::tonic::collector::{
+    metrics::v1::{
+        ExportMetricsPartialSuccess, ExportMetricsServiceRequest, ExportMetricsServiceResponse,
+        metrics_service_server::{MetricsService, MetricsServiceServer},
+    },
+    trace::v1::{
+        ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse,
+        trace_service_server::{TraceService, TraceServiceServer},
+    },
 };
-use prost::Message as _;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::oneshot,
@@ -42,11 +47,14 @@ use super::tls::Identity;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What came in.
-pub(crate) struct Received {
+pub(crate) struct Received<M = ExportMetricsServiceRequest> {
     pub(crate) at: Instant,
     pub(crate) headers: HeaderMap,
-    pub(crate) request: ExportMetricsServiceRequest,
+    pub(crate) request: M,
 }
+
+/// The same, of spans.
+pub(crate) type Spans = Received<ExportTraceServiceRequest>;
 
 /// How to answer; without one, all is taken.
 #[derive(Clone, Debug)]
@@ -65,6 +73,7 @@ pub(crate) enum Answer {
 pub(crate) struct Collector {
     pub(crate) address: SocketAddr,
     received: mpsc::Receiver<Received>,
+    spans: mpsc::Receiver<Spans>,
     answers: Arc<Mutex<VecDeque<Answer>>>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -72,7 +81,8 @@ pub(crate) struct Collector {
 
 #[derive(Clone)]
 struct Desk {
-    send: mpsc::Sender<Received>,
+    metrics: mpsc::Sender<Received>,
+    spans: mpsc::Sender<Spans>,
     answers: Arc<Mutex<VecDeque<Answer>>>,
 }
 
@@ -90,9 +100,10 @@ impl Collector {
         let listener = TcpListener::bind(address).unwrap();
         let address = listener.local_addr().unwrap();
         listener.set_nonblocking(true).unwrap();
-        let (send, received) = mpsc::channel();
+        let (metrics, received) = mpsc::channel();
+        let (send_spans, spans) = mpsc::channel();
         let answers = Arc::<Mutex<VecDeque<Answer>>>::default();
-        let desk = Desk { send, answers: Arc::clone(&answers) };
+        let desk = Desk { metrics, spans: send_spans, answers: Arc::clone(&answers) };
         let (stop, stopped) = oneshot::channel::<()>();
         let tls = tls.map(Identity::server);
         let thread = thread::spawn(move || {
@@ -106,7 +117,7 @@ impl Collector {
                 }
             });
         });
-        Self { address, received, answers, stop: Some(stop), thread: Some(thread) }
+        Self { address, received, spans, answers, stop: Some(stop), thread: Some(thread) }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -121,6 +132,17 @@ impl Collector {
     #[track_caller]
     pub(crate) fn next(&self) -> Received {
         self.received.recv_timeout(PATIENCE).unwrap()
+    }
+
+    /// The next request with spans.
+    #[track_caller]
+    pub(crate) fn next_spans(&self) -> Spans {
+        self.spans.recv_timeout(PATIENCE).unwrap()
+    }
+
+    /// Every such request that is waiting.
+    pub(crate) fn rest_of_spans(&self) -> Vec<Spans> {
+        self.spans.try_iter().collect()
     }
 
     /// Whether none comes for a while.
@@ -142,9 +164,14 @@ impl Drop for Collector {
 }
 
 impl Desk {
-    async fn take(&self, headers: HeaderMap, request: ExportMetricsServiceRequest) -> Answer {
+    async fn take<M>(
+        &self,
+        to: &mpsc::Sender<Received<M>>,
+        headers: HeaderMap,
+        request: M,
+    ) -> Answer {
         // A test that has seen enough is gone.
-        let _gone = self.send.send(Received { at: Instant::now(), headers, request });
+        let _gone = to.send(Received { at: Instant::now(), headers, request });
         let answer = self.answers.lock().unwrap().pop_front().unwrap_or(Answer::Taken);
         if matches!(answer, Answer::Silence) {
             std::future::pending::<()>().await;
@@ -162,8 +189,16 @@ async fn serve(
     let listener = tokio::net::TcpListener::from_std(listener).unwrap();
     let acceptor = tls.map(TlsAcceptor::from);
     let router = match protocol {
-        Protocol::Grpc => Routes::new(grpc(desk)).into_axum_router(),
-        Protocol::HttpProtobuf => Router::new().route("/v1/metrics", post(http)).with_state(desk),
+        Protocol::Grpc => {
+            let gzip = CompressionEncoding::Gzip;
+            let metrics = MetricsServiceServer::new(desk.clone()).accept_compressed(gzip);
+            let spans = TraceServiceServer::new(desk).accept_compressed(gzip);
+            Routes::new(metrics).add_service(spans).into_axum_router()
+        }
+        Protocol::HttpProtobuf => Router::new()
+            .route("/v1/metrics", post(http_metrics))
+            .route("/v1/traces", post(http_spans))
+            .with_state(desk),
     };
     loop {
         let (stream, _) = listener.accept().await.unwrap();
@@ -192,19 +227,37 @@ where
     };
 }
 
-fn grpc(desk: Desk) -> MetricsServiceServer<Desk> {
-    MetricsServiceServer::new(desk).accept_compressed(CompressionEncoding::Gzip)
+fn of_metrics(answer: &Answer) -> ExportMetricsServiceResponse {
+    let partial_success = rejected(answer).map(|(rejected_data_points, error_message)| {
+        ExportMetricsPartialSuccess { rejected_data_points, error_message }
+    });
+    ExportMetricsServiceResponse { partial_success }
 }
 
-fn response(answer: &Answer) -> ExportMetricsServiceResponse {
-    let partial_success = match answer {
-        Answer::Rejected(count, words) => Some(ExportMetricsPartialSuccess {
-            rejected_data_points: *count,
-            error_message: (*words).to_owned(),
-        }),
+fn of_spans(answer: &Answer) -> ExportTraceServiceResponse {
+    let partial_success = rejected(answer).map(|(rejected_spans, error_message)| {
+        ExportTracePartialSuccess { rejected_spans, error_message }
+    });
+    ExportTraceServiceResponse { partial_success }
+}
+
+fn rejected(answer: &Answer) -> Option<(i64, String)> {
+    match answer {
+        Answer::Rejected(count, words) => Some((*count, (*words).to_owned())),
         _ => None,
-    };
-    ExportMetricsServiceResponse { partial_success }
+    }
+}
+
+/// The status of an answer that takes nothing.
+fn refusal(answer: &Answer) -> Result<(), Status> {
+    match answer {
+        Answer::Busy(wait) => {
+            let details = ErrorDetails::with_retry_info(Some(*wait));
+            Err(Status::with_error_details(Code::Unavailable, "busy", details))
+        }
+        Answer::Refused => Err(Status::invalid_argument("not this")),
+        _ => Ok(()),
+    }
 }
 
 #[tonic::async_trait]
@@ -214,18 +267,36 @@ impl MetricsService for Desk {
         request: Request<ExportMetricsServiceRequest>,
     ) -> Result<tonic::Response<ExportMetricsServiceResponse>, Status> {
         let (head, _, request) = request.into_parts();
-        match self.take(head.into_headers(), request).await {
-            Answer::Busy(wait) => {
-                let details = ErrorDetails::with_retry_info(Some(wait));
-                Err(Status::with_error_details(Code::Unavailable, "busy", details))
-            }
-            Answer::Refused => Err(Status::invalid_argument("not this")),
-            answer => Ok(tonic::Response::new(response(&answer))),
-        }
+        let answer = self.take(&self.metrics, head.into_headers(), request).await;
+        refusal(&answer).map(|()| tonic::Response::new(of_metrics(&answer)))
     }
 }
 
-async fn http(State(desk): State<Desk>, headers: HeaderMap, body: Bytes) -> Response {
+#[tonic::async_trait]
+impl TraceService for Desk {
+    async fn export(
+        &self,
+        request: Request<ExportTraceServiceRequest>,
+    ) -> Result<tonic::Response<ExportTraceServiceResponse>, Status> {
+        let (head, _, request) = request.into_parts();
+        let answer = self.take(&self.spans, head.into_headers(), request).await;
+        refusal(&answer).map(|()| tonic::Response::new(of_spans(&answer)))
+    }
+}
+
+async fn http_metrics(State(desk): State<Desk>, headers: HeaderMap, body: Bytes) -> Response {
+    let request = decoded(&headers, body);
+    let answer = desk.take(&desk.metrics, headers, request).await;
+    answered(&answer, &of_metrics(&answer))
+}
+
+async fn http_spans(State(desk): State<Desk>, headers: HeaderMap, body: Bytes) -> Response {
+    let request = decoded(&headers, body);
+    let answer = desk.take(&desk.spans, headers, request).await;
+    answered(&answer, &of_spans(&answer))
+}
+
+fn decoded<M: prost::Message + Default>(headers: &HeaderMap, body: Bytes) -> M {
     assert_eq!(headers[header::CONTENT_TYPE], "application/x-protobuf");
     let body = if headers.get(header::CONTENT_ENCODING).is_some() {
         let mut plain = Vec::new();
@@ -234,13 +305,16 @@ async fn http(State(desk): State<Desk>, headers: HeaderMap, body: Bytes) -> Resp
     } else {
         body
     };
-    let request = ExportMetricsServiceRequest::decode(body).unwrap();
-    match desk.take(headers, request).await {
+    M::decode(body).unwrap()
+}
+
+fn answered(answer: &Answer, taken: &impl prost::Message) -> Response {
+    match answer {
         Answer::Busy(wait) => {
             let wait = wait.as_secs().to_string();
             (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, wait)]).into_response()
         }
         Answer::Refused => StatusCode::BAD_REQUEST.into_response(),
-        answer => response(&answer).encode_to_vec().into_response(),
+        _ => taken.encode_to_vec().into_response(),
     }
 }

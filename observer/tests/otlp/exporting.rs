@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, Write},
+    pin::Pin,
     sync::{Arc, Mutex},
     thread::{self, JoinHandle},
     time::{Duration, Instant, SystemTime},
@@ -9,7 +10,7 @@ use std::{
 
 use observer::export::{
     metrics::Metrics,
-    otlp::{Client, Environment, Exporter, Figures, Protocol, Resource, Settings},
+    otlp::{Client, Environment, Exporter, Figures, Protocol, Resource, Settings, Signal},
 };
 use prometheus::proto::MetricFamily;
 use tokio::sync::oneshot;
@@ -57,6 +58,9 @@ impl Figures for Sample {
     }
 }
 
+/// Comes when an exporter is to end.
+pub(crate) type Stop = Pin<Box<dyn Future<Output = ()>>>;
+
 /// An exporter on a thread, and its log.
 pub(crate) struct Exporting {
     stop: oneshot::Sender<()>,
@@ -90,11 +94,25 @@ impl Exporting {
         sample: &Sample,
     ) -> Self {
         let environment = environment(variables);
-        let settings = Settings::new(&url.parse().unwrap(), protocol, &environment).unwrap();
+        let signal = Signal::Metrics;
+        let settings = Settings::new(signal, &url.parse().unwrap(), protocol, &environment);
+        let client = Client::new(settings.unwrap());
         let resource = Resource::new(&environment, Some("node")).unwrap();
+        let sample = sample.clone();
+        Self::running(async move |stop| {
+            let exporter = Exporter::new(client, resource, interval);
+            exporter.run(sample, SystemTime::now(), stop).await;
+        })
+    }
+
+    /// Runs that until it is stopped, on a thread, with a log of its own.
+    pub(crate) fn running<W>(work: W) -> Self
+    where
+        W: AsyncFnOnce(Stop) + Send + 'static,
+    {
         let (stop, stopped) = oneshot::channel::<()>();
         let log = Log::default();
-        let (writer, sample) = (log.clone(), sample.clone());
+        let writer = log.clone();
         let thread = thread::spawn(move || {
             let subscriber = tracing_subscriber::fmt()
                 .with_max_level(Level::INFO)
@@ -104,11 +122,7 @@ impl Exporting {
             let _guard = tracing::subscriber::set_default(subscriber);
             let runtime =
                 tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(async move {
-                let exporter = Exporter::new(Client::new(settings), resource, interval);
-                let stop = async move { drop(stopped.await) };
-                exporter.run(sample, SystemTime::now(), stop).await;
-            });
+            runtime.block_on(work(Box::pin(async move { drop(stopped.await) })));
         });
         Self { stop, thread, log }
     }

@@ -3,7 +3,7 @@
 use configuration::{Given, Source};
 
 use super::{ConfigError, Settings};
-use crate::export::otlp::{Endpoint, Environment, EnvironmentError, Variable};
+use crate::export::otlp::{Endpoint, Environment, EnvironmentError, Signal, Variable};
 
 /// The keys that the environment gives by the specification's names, and by which of them.
 pub(super) fn settings(environment: &Environment) -> Result<(Settings, Given), ConfigError> {
@@ -13,17 +13,32 @@ pub(super) fn settings(environment: &Environment) -> Result<(Settings, Given), C
         given.insert(key.to_owned(), source);
     };
     let mut settings = Settings::default();
-    if let Some(variable) =
-        is_wanted(environment)?.then(|| environment.exporter("ENDPOINT")).flatten()
-    {
-        let endpoint: Endpoint = parse(&variable)?;
-        let is_of_metrics = variable.name.contains("_METRICS_");
-        settings.otlp_endpoint = Some(if is_of_metrics { endpoint.exact() } else { endpoint });
-        note("otlp_endpoint", &variable);
+    for (signal, key, endpoint) in [
+        (Signal::Metrics, "otlp_endpoint", &mut settings.otlp_endpoint),
+        (Signal::Traces, "otlp_traces_endpoint", &mut settings.otlp_traces_endpoint),
+    ] {
+        let wanted = is_wanted(environment, signal)?;
+        if let Some(variable) = environment.get("OTEL_TRACES_EXPORTER")
+            && signal == Signal::Traces
+            && !wanted
+        {
+            note(key, &variable);
+        }
+        if let Some(variable) = environment.exporter(signal, "ENDPOINT").filter(|_| wanted) {
+            let is_general = variable.name == "OTEL_EXPORTER_OTLP_ENDPOINT";
+            let given: Endpoint = parse(&variable)?;
+            *endpoint = Some(if is_general { given } else { given.exact() });
+            note(key, &variable);
+        }
     }
-    if let Some(variable) = environment.exporter("PROTOCOL") {
-        settings.otlp_protocol = Some(parse(&variable)?);
-        note("otlp_protocol", &variable);
+    for (signal, key, protocol) in [
+        (Signal::Metrics, "otlp_protocol", &mut settings.otlp_protocol),
+        (Signal::Traces, "otlp_traces_protocol", &mut settings.otlp_traces_protocol),
+    ] {
+        if let Some(variable) = environment.exporter(signal, "PROTOCOL") {
+            *protocol = Some(parse(&variable)?);
+            note(key, &variable);
+        }
     }
     if let Some(variable) = environment.get("OTEL_METRIC_EXPORT_INTERVAL") {
         settings.otlp_interval = Some(variable.milliseconds()?);
@@ -32,20 +47,27 @@ pub(super) fn settings(environment: &Environment) -> Result<(Settings, Given), C
     Ok((settings, given))
 }
 
-/// Whether `OTEL_METRICS_EXPORTER` lets the other variables turn OTLP on.
-fn is_wanted(environment: &Environment) -> Result<bool, EnvironmentError> {
-    let Some(variable) = environment.get("OTEL_METRICS_EXPORTER") else { return Ok(true) };
+/// Whether `OTEL_METRICS_EXPORTER` or `OTEL_TRACES_EXPORTER` lets the other variables turn
+/// OTLP on.
+pub(super) fn is_wanted(
+    environment: &Environment,
+    signal: Signal,
+) -> Result<bool, EnvironmentError> {
+    let (name, others, known) = match signal {
+        Signal::Metrics => (
+            "OTEL_METRICS_EXPORTER",
+            ["none", "prometheus"].as_slice(),
+            "otlp, none, or prometheus, which is always served",
+        ),
+        Signal::Traces => ("OTEL_TRACES_EXPORTER", ["none"].as_slice(), "otlp or none"),
+    };
+    let Some(variable) = environment.get(name) else { return Ok(true) };
     let mut is_wanted = false;
     for exporter in variable.value.split(',').map(str::trim) {
-        match exporter {
-            "otlp" => is_wanted = true,
-            "none" | "prometheus" => {}
-            _ => {
-                let problem = format_args!(
-                    "`{exporter}` is not known: give otlp, none, or prometheus, which is always served"
-                );
-                return Err(variable.wrong(problem));
-            }
+        if exporter == "otlp" {
+            is_wanted = true;
+        } else if !others.contains(&exporter) {
+            return Err(variable.wrong(format_args!("`{exporter}` is not known: give {known}")));
         }
     }
     Ok(is_wanted)
@@ -94,11 +116,15 @@ mod tests {
 
     #[test]
     fn the_specification_can_turn_its_own_endpoint_off() {
+        let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://a:4317");
         for exporter in ["none", "prometheus"] {
-            let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://a:4317");
             let (settings, given) = read(&[endpoint, ("OTEL_METRICS_EXPORTER", exporter)]).unwrap();
-            assert!(settings.otlp_endpoint.is_none() && given.is_empty(), "{exporter}");
+            assert!(settings.otlp_endpoint.is_none(), "{exporter}");
+            assert!(settings.otlp_traces_endpoint.is_some(), "{exporter}");
+            assert!(!given.contains_key("otlp_endpoint"), "{exporter}");
         }
+        let (settings, _) = read(&[endpoint, ("OTEL_TRACES_EXPORTER", "none")]).unwrap();
+        assert!(settings.otlp_traces_endpoint.is_none() && settings.otlp_endpoint.is_some());
     }
 
     #[test]
@@ -109,6 +135,9 @@ mod tests {
             ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"),
             ("OTEL_METRIC_EXPORT_INTERVAL", "1m"),
             ("OTEL_METRICS_EXPORTER", "console"),
+            ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "collector:4317"),
+            ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/json"),
+            ("OTEL_TRACES_EXPORTER", "prometheus"),
         ] {
             let said = read(&[(name, value)]).unwrap_err().to_string();
             assert!(said.starts_with(name) && !said.contains("secret"), "{said}");

@@ -8,6 +8,11 @@ fn parse_text(text: &str) -> Result<Settings, ConfigError> {
     bounded(path, settings, lines).map(|(settings, _)| settings)
 }
 
+/// Without any variable of `OpenTelemetry`'s.
+fn effective(cli: Settings, file: Settings) -> Result<Config, ConfigError> {
+    super::effective(cli, file, Settings::default(), &Environment::default())
+}
+
 /// The configuration of a file.
 pub(in super::super) fn from_text(text: &str) -> Config {
     effective(Settings::default(), parse_text(text).unwrap()).unwrap()
@@ -214,6 +219,49 @@ fn what_opentelemetry_says_counts_where_nothing_else_does() {
     assert_eq!(sources["otlp_protocol"], Source::file(&path, Some(1)));
 }
 
+/// Where traces go by a file and by variables, and what said so.
+fn traces(name: &str, text: &str, variables: &[(&str, &str)]) -> (Option<String>, Source) {
+    let mut inputs = inputs(name, text);
+    let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+    inputs.environment = variables.iter().map(owned).collect();
+    let (config, sources) = inputs.load().unwrap();
+    std::fs::remove_file(inputs.file.unwrap()).unwrap();
+    let target = config.otlp_traces_endpoint.map(|endpoint| {
+        endpoint.target(config.otlp_traces_protocol, "traces").unwrap().to_string()
+    });
+    (target, sources["otlp_traces_endpoint"].clone())
+}
+
+#[test]
+fn traces_go_where_metrics_do_unless_something_says_otherwise() {
+    let general = "otlp_endpoint: http://a:4318\notlp_protocol: http/protobuf\n";
+    let exact = format!("{general}otlp_traces_endpoint: http://b:4318/own\n");
+    let all = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:4318");
+    let http = ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf");
+    let own = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://d:4318/own");
+    let metrics = ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "http://e:4318/own");
+    let none = ("OTEL_TRACES_EXPORTER", "none");
+    let grpc = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "grpc");
+    for (text, variables, target, source) in [
+        (general, &[all, own][..], Some("http://a:4318/v1/traces"), None),
+        (&exact, &[all, own, none], Some("http://b:4318/own"), None),
+        (general, &[none], None, Some(none.0)),
+        ("", &[all, http], Some("http://c:4318/v1/traces"), Some(all.0)),
+        ("", &[all, http, grpc], Some("http://c:4318/"), Some(all.0)),
+        ("", &[all, http, own], Some("http://d:4318/own"), Some(own.0)),
+        ("", &[metrics, http], None, Some("")),
+        ("", &[all, http, none], None, Some(none.0)),
+    ] {
+        let (found, said) = traces("traces.yaml", text, variables);
+        assert_eq!(found.as_deref(), target, "{text:?} {variables:?}");
+        match (source, said) {
+            (None, Source::File { .. }) | (Some(""), Source::Default) => {}
+            (Some(name), Source::Environment { variable }) => assert_eq!(variable, name),
+            (_, said) => panic!("{text:?} {variables:?}: {said:?}"),
+        }
+    }
+}
+
 #[test]
 fn what_is_printed_can_be_read_back() {
     for text in [
@@ -221,6 +269,7 @@ fn what_is_printed_can_be_read_back() {
         "cgroup_root: \"/a # b: 'c'\"\nlog: 'off'\n",
         "otlp_endpoint: https://a/otlp\notlp_protocol: http/protobuf\notlp_interval: 5s\n",
         "voice_codecs: {111: opus, 0: {codec: pcmu, bpl: 4.3}}\nvoice_jitter_buffer: fixed_50ms\n",
+        "otlp_endpoint: http://a:4317\notlp_traces_endpoint: http://b\notlp_traces_protocol: grpc\n",
         "cgroup_root: \"/two\\nlines\"\nlog: observer=debug\ninterval: 2m 500ms\n",
     ] {
         let config = from_text(text);

@@ -1,5 +1,7 @@
 //! One export, over gRPC or HTTP.
 
+mod message;
+
 mod grpc;
 
 mod http;
@@ -16,12 +18,10 @@ use hyper_util::{
     client::legacy::{self, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
 };
-use opentelemetry_proto::tonic::collector::metrics::v1::{
-    ExportMetricsPartialSuccess, ExportMetricsServiceRequest,
-};
 use tokio::time::timeout;
 
-use super::{Protocol, settings::Settings};
+use super::{Protocol, environment::Signal, settings::Settings};
+pub use message::{Message, Partial};
 
 /// As much of a collector's words as a line of the log may have, in characters.
 const WORDS: usize = 200;
@@ -81,14 +81,16 @@ impl Client {
         self.settings.target.to_string()
     }
 
+    /// What goes there.
+    pub(super) const fn signal(&self) -> Signal {
+        self.settings.signal
+    }
+
     /// Sends a request, once. Gives what the collector left out of it, if it says so.
     ///
     /// # Errors
     /// When the collector did not take it, or could not be reached in time.
-    pub async fn send(
-        &mut self,
-        request: ExportMetricsServiceRequest,
-    ) -> Result<Option<ExportMetricsPartialSuccess>, Refusal> {
+    pub async fn send<M: Message>(&mut self, request: M) -> Result<Option<Partial>, Refusal> {
         let sent = async {
             match &mut self.wire {
                 Wire::Grpc(wire) => wire.send(&self.settings, request).await,
@@ -96,6 +98,7 @@ impl Client {
             }
         };
         let outcome = timeout(self.settings.timeout, sent).await;
+        let outcome = outcome.map(|sent| sent.map(M::partial));
         outcome.unwrap_or_else(|_| {
             // What does not answer may be a connection that has gone: the next is another.
             self.wire = Wire::new(&self.settings);

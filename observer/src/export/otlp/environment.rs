@@ -19,6 +19,15 @@ pub struct Variable<'a> {
     pub value: &'a str,
 }
 
+/// What is exported, as OTLP tells it apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// The instruments.
+    Metrics,
+    /// Spans: records of voice flows.
+    Traces,
+}
+
 /// What is wrong with a variable.
 #[derive(Debug, thiserror::Error)]
 #[error("{variable}: {problem}")]
@@ -42,10 +51,11 @@ impl Environment {
         Some(Variable { name: name.to_owned(), value })
     }
 
-    /// A setting of the exporter: that of metrics before that of every signal.
+    /// A setting of an exporter: that of its signal before that of every signal.
     #[must_use]
-    pub fn exporter(&self, setting: &str) -> Option<Variable<'_>> {
-        self.get(&format!("OTEL_EXPORTER_OTLP_METRICS_{setting}"))
+    pub fn exporter(&self, signal: Signal, setting: &str) -> Option<Variable<'_>> {
+        let signal = signal.path().to_ascii_uppercase();
+        self.get(&format!("OTEL_EXPORTER_OTLP_{signal}_{setting}"))
             .or_else(|| self.get(&format!("OTEL_EXPORTER_OTLP_{setting}")))
     }
 }
@@ -63,6 +73,25 @@ impl fmt::Debug for Environment {
     /// Names only, because values may be secrets.
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+impl Signal {
+    /// What it is called in a path and, in capitals, in a variable.
+    #[must_use]
+    pub const fn path(self) -> &'static str {
+        match self {
+            Self::Metrics => "metrics",
+            Self::Traces => "traces",
+        }
+    }
+
+    /// What it is called in the log.
+    pub(super) const fn noun(self) -> &'static str {
+        match self {
+            Self::Metrics => "metrics",
+            Self::Traces => "records of voice flows",
+        }
     }
 }
 
@@ -114,13 +143,18 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn metrics_come_before_every_signal_and_nothing_is_not_set() {
-        let both =
-            [("OTEL_EXPORTER_OTLP_TIMEOUT", "1"), ("OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", "2")];
-        let found = environment(&both);
-        assert_eq!(found.exporter("TIMEOUT").unwrap().name, "OTEL_EXPORTER_OTLP_METRICS_TIMEOUT");
-        let found = environment(&[both[0], ("OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", "")]);
-        assert_eq!(found.exporter("TIMEOUT").unwrap().value, "1");
+    fn a_signal_comes_before_every_signal_and_nothing_is_not_set() {
+        let all = ("OTEL_EXPORTER_OTLP_TIMEOUT", "1");
+        for (signal, name, other) in [
+            (Signal::Metrics, "OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", Signal::Traces),
+            (Signal::Traces, "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", Signal::Metrics),
+        ] {
+            let found = environment(&[all, (name, "2")]);
+            assert_eq!(found.exporter(signal, "TIMEOUT").unwrap().name, name);
+            assert_eq!(found.exporter(other, "TIMEOUT").unwrap().name, all.0);
+            let found = environment(&[all, (name, "")]);
+            assert_eq!(found.exporter(signal, "TIMEOUT").unwrap().value, "1");
+        }
         assert!(environment(&[("OTEL_A", " "), ("PATH", "/bin")]).0.is_empty());
     }
 

@@ -1,36 +1,32 @@
 //! Exports, one an interval, for as long as somebody wants them.
 
-mod backoff;
-
-mod health;
-
 use std::time::{Duration, SystemTime};
 
 use prometheus::proto::MetricFamily;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 
 use super::{
+    backoff::Backoff,
     client::{Client, Refusal, Retry},
+    health::Health,
     request::request,
     resource::Resource,
 };
-use backoff::Backoff;
-use health::Health;
 
-/// What can be lost on the way to a collector, by stage and reason.
-pub const LOSSES: [(&str, &str); 2] = [EXPORT_FAILED, REJECTED];
-const EXPORT_FAILED: (&str, &str) = ("otlp", "export_failed");
-const REJECTED: (&str, &str) = ("otlp", "rejected");
+/// An export that no retry brought to the collector.
+pub(super) const FAILED: (&str, &str) = ("otlp", "export_failed");
+/// A point that the collector left out.
+pub(super) const REJECTED: (&str, &str) = ("otlp", "rejected");
 
 /// How long the last export may keep the process from its end.
-const FAREWELL: Duration = Duration::from_secs(5);
+pub(super) const FAREWELL: Duration = Duration::from_secs(5);
 
 /// What is exported, and where losses are counted.
 pub trait Figures {
     /// What `Registry::gather` gives at this moment.
     fn gather(&self) -> Vec<MetricFamily>;
 
-    /// Counts one of [`LOSSES`].
+    /// Counts one of [`LOSSES`](super::LOSSES).
     fn add_loss(&self, loss: (&'static str, &'static str), count: u64);
 }
 
@@ -103,7 +99,7 @@ impl Exporter {
                 }
             }
         }
-        figures.add_loss(EXPORT_FAILED, 1);
+        figures.add_loss(FAILED, 1);
     }
 
     /// Sends what is so at this moment.
@@ -112,10 +108,8 @@ impl Exporter {
         let request = request(&figures.gather(), &self.resource, start, SystemTime::now());
         let outcome = self.client.send(request).await;
         let rejected = outcome.as_ref().ok().and_then(Option::as_ref);
-        let rejected =
-            rejected.map_or(0, |part| u64::try_from(part.rejected_data_points).unwrap_or(0));
-        figures.add_loss(REJECTED, rejected);
-        self.health.turn(&self.client.target(), &outcome);
+        figures.add_loss(REJECTED, rejected.map_or(0, |part| part.rejected));
+        self.health.turn(&self.client, &outcome);
         outcome.map(|_| ()).map_err(|Refusal { retry, .. }| retry)
     }
 }

@@ -7,7 +7,7 @@ use std::{
 
 use opentelemetry_proto::tonic::{
     collector::metrics::v1::ExportMetricsServiceRequest,
-    common::v1::{InstrumentationScope, KeyValue},
+    common::v1::KeyValue,
     metrics::v1::{
         AggregationTemporality, Gauge, Histogram, HistogramDataPoint, Metric, NumberDataPoint,
         ResourceMetrics, ScopeMetrics, Sum, metric::Data, number_data_point::Value,
@@ -17,7 +17,7 @@ use prometheus::proto::{self, MetricFamily};
 
 use super::{
     super::instruments::{ALL, Instrument, Kind},
-    resource::{Resource, attribute},
+    resource::{Resource, attribute, scope},
 };
 
 /// The label that says which service a series is about.
@@ -51,11 +51,7 @@ pub fn request(
     let of = |(service, metrics)| ResourceMetrics {
         resource: Some(resource.of(service)),
         scope_metrics: vec![ScopeMetrics {
-            scope: Some(InstrumentationScope {
-                name: "observer".to_owned(),
-                version: env!("CARGO_PKG_VERSION").to_owned(),
-                ..InstrumentationScope::default()
-            }),
+            scope: Some(scope()),
             metrics,
             ..ScopeMetrics::default()
         }],

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use opentelemetry_proto::tonic::{
-    common::v1::{AnyValue, KeyValue, any_value::Value},
+    common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value::Value},
     resource::v1::Resource as Encoded,
 };
 
@@ -59,9 +59,23 @@ fn owned((key, value): (&str, &str)) -> (String, String) {
     (key.to_owned(), value.to_owned())
 }
 
-/// An attribute that is a text, as all of ours are.
+/// What measures.
+pub(super) fn scope() -> InstrumentationScope {
+    InstrumentationScope {
+        name: "observer".to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        ..InstrumentationScope::default()
+    }
+}
+
+/// An attribute that is a text, as all of a resource or a metric are.
 pub(super) fn attribute(key: &str, value: &str) -> KeyValue {
-    let value = Some(AnyValue { value: Some(Value::StringValue(value.to_owned())) });
+    valued(key, Value::StringValue(value.to_owned()))
+}
+
+/// An attribute of any type.
+pub(super) fn valued(key: &str, value: Value) -> KeyValue {
+    let value = Some(AnyValue { value: Some(value) });
     KeyValue { key: key.to_owned(), value, ..KeyValue::default() }
 }
 

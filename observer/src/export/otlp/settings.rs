@@ -1,4 +1,4 @@
-//! How metrics are sent.
+//! How a signal is sent.
 
 use std::{fmt, fs, time::Duration};
 
@@ -10,7 +10,7 @@ use rustls::ClientConfig;
 
 use super::{
     Endpoint, Protocol,
-    environment::{Environment, EnvironmentError, Variable},
+    environment::{Environment, EnvironmentError, Signal, Variable},
     tls,
 };
 
@@ -20,6 +20,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// Where to send, and how.
 #[derive(Clone)]
 pub struct Settings {
+    pub(super) signal: Signal,
     pub(super) target: Uri,
     pub(super) protocol: Protocol,
     /// Those that the environment gives, and who sends.
@@ -33,7 +34,7 @@ pub struct Settings {
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
     /// What the endpoint does not allow.
-    #[error("`otlp_endpoint: {0}`: {1}")]
+    #[error("the collector at {0}: {1}")]
     Endpoint(Endpoint, super::EndpointError),
     /// What a variable does not.
     #[error(transparent)]
@@ -45,26 +46,33 @@ pub enum SettingsError {
 
 impl Settings {
     /// With headers, time limit, compression and certificates of the environment:
-    /// `OTEL_EXPORTER_OTLP_…`, or the same of metrics alone.
+    /// `OTEL_EXPORTER_OTLP_…`, or the same of that signal alone.
     ///
     /// # Errors
     /// When a variable is wrong, or a file that one names, or the endpoint has a path and
     /// the protocol knows none.
     pub fn new(
+        signal: Signal,
         endpoint: &Endpoint,
         protocol: Protocol,
         environment: &Environment,
     ) -> Result<Self, SettingsError> {
-        let target = endpoint.target(protocol, "metrics");
-        let timeout = environment.exporter("TIMEOUT").map(|one| one.milliseconds()).transpose()?;
-        let compression = environment.exporter("COMPRESSION");
+        let target = endpoint.target(protocol, signal.path());
+        let timeout = environment.exporter(signal, "TIMEOUT");
+        let timeout = timeout.map(|one| one.milliseconds()).transpose()?;
+        let compression = environment.exporter(signal, "COMPRESSION");
         Ok(Self {
+            signal,
             target: target.map_err(|error| SettingsError::Endpoint(endpoint.clone(), error))?,
             protocol,
-            headers: headers(environment)?,
+            headers: headers(environment, signal)?,
             timeout: timeout.unwrap_or(TIMEOUT),
             is_compressed: compression.map(|one| is_gzip(&one)).transpose()?.unwrap_or(false),
-            tls: if endpoint.is_encrypted() { tls::config(environment)? } else { tls::unused()? },
+            tls: if endpoint.is_encrypted() {
+                tls::config(environment, signal)?
+            } else {
+                tls::unused()?
+            },
         })
     }
 }
@@ -90,9 +98,9 @@ fn is_gzip(variable: &Variable<'_>) -> Result<bool, EnvironmentError> {
 }
 
 /// The reader of a log may not be one who may see the values.
-fn headers(environment: &Environment) -> Result<HeaderMap, EnvironmentError> {
+fn headers(environment: &Environment, signal: Signal) -> Result<HeaderMap, EnvironmentError> {
     let mut headers = HeaderMap::new();
-    if let Some(variable) = environment.exporter("HEADERS") {
+    if let Some(variable) = environment.exporter(signal, "HEADERS") {
         for (at, (key, value)) in variable.pairs()?.into_iter().enumerate() {
             let at = at + 1;
             let name = HeaderName::from_bytes(key.as_bytes()).map_err(|_| {
@@ -123,7 +131,8 @@ mod tests {
 
     fn settings(variables: &[(&str, &str)]) -> Result<Settings, SettingsError> {
         let endpoint = "https://127.0.0.1:4318".parse().unwrap();
-        Settings::new(&endpoint, Protocol::HttpProtobuf, &environment(variables))
+        let protocol = Protocol::HttpProtobuf;
+        Settings::new(Signal::Metrics, &endpoint, protocol, &environment(variables))
     }
 
     #[test]

@@ -10,15 +10,18 @@ use rustls::{
 };
 
 use super::{
-    environment::{Environment, EnvironmentError, Variable},
+    environment::{Environment, EnvironmentError, Signal, Variable},
     settings::{SettingsError, file},
 };
 
 /// By the variables `OTEL_EXPORTER_OTLP_CERTIFICATE`, else the system's authorities, and
 /// `…_CLIENT_CERTIFICATE` with `…_CLIENT_KEY`.
-pub(super) fn config(environment: &Environment) -> Result<ClientConfig, SettingsError> {
+pub(super) fn config(
+    environment: &Environment,
+    signal: Signal,
+) -> Result<ClientConfig, SettingsError> {
     let mut authorities = RootCertStore::empty();
-    if let Some(variable) = environment.exporter("CERTIFICATE") {
+    if let Some(variable) = environment.exporter(signal, "CERTIFICATE") {
         for certificate in certificates(&variable)? {
             authorities.add(certificate).map_err(|error| variable.wrong(error))?;
         }
@@ -27,8 +30,8 @@ pub(super) fn config(environment: &Environment) -> Result<ClientConfig, Settings
         authorities.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     }
     let builder = builder(authorities)?;
-    let certificate = environment.exporter("CLIENT_CERTIFICATE");
-    let key = environment.exporter("CLIENT_KEY");
+    let certificate = environment.exporter(signal, "CLIENT_CERTIFICATE");
+    let key = environment.exporter(signal, "CLIENT_KEY");
     match (certificate, key) {
         (None, None) => Ok(builder.with_no_client_auth()),
         (Some(certificate), Some(key)) => {

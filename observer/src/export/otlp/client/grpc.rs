@@ -1,30 +1,29 @@
 //! OTLP over gRPC (<https://opentelemetry.io/docs/specs/otlp/#otlpgrpc>).
 
 use hyper_util::client::legacy;
-use opentelemetry_proto::tonic::collector::metrics::v1::{
-    ExportMetricsPartialSuccess, ExportMetricsServiceRequest,
-    metrics_service_client::MetricsServiceClient,
-};
 use tonic::{
-    Code, Extensions, Request, Status, body::Body, codec::CompressionEncoding,
-    metadata::MetadataMap,
+    Code, Extensions, Request, Status, body::Body, client::Grpc, codec::CompressionEncoding,
+    codegen::http::uri::PathAndQuery, metadata::MetadataMap,
 };
+use tonic_prost::ProstCodec;
 use tonic_types::StatusExt as _;
 use tower::util::MapErr;
 
-use super::{super::settings::Settings, Hyper, Refusal, Retry, after, hyper, quoted, unreachable};
+use super::{
+    super::settings::Settings, Hyper, Message, Refusal, Retry, after, hyper, quoted, unreachable,
+};
 
 /// An HTTP client whose errors are what gRPC calls unavailable.
 type Channel = MapErr<Hyper<Body>, fn(legacy::Error) -> Status>;
 
 #[derive(Debug)]
-pub(super) struct Wire(MetricsServiceClient<Channel>);
+pub(super) struct Wire(Grpc<Channel>);
 
 impl Wire {
     pub(super) fn new(settings: &Settings) -> Self {
         let channel: Channel =
             MapErr::new(hyper(settings), |error| Status::unavailable(unreachable(&error)));
-        let client = MetricsServiceClient::with_origin(channel, settings.target.clone());
+        let client = Grpc::with_origin(channel, settings.target.clone());
         Self(if settings.is_compressed {
             client.send_compressed(CompressionEncoding::Gzip)
         } else {
@@ -32,15 +31,17 @@ impl Wire {
         })
     }
 
-    pub(super) async fn send(
+    pub(super) async fn send<M: Message>(
         &mut self,
         settings: &Settings,
-        request: ExportMetricsServiceRequest,
-    ) -> Result<Option<ExportMetricsPartialSuccess>, Refusal> {
+        request: M,
+    ) -> Result<M::Response, Refusal> {
         let headers = MetadataMap::from_headers(settings.headers.clone());
         let request = Request::from_parts(headers, Extensions::default(), request);
-        let answer = self.0.export(request).await.map_err(|status| refusal(&status))?;
-        Ok(answer.into_inner().partial_success)
+        self.0.ready().await.map_err(|status| refusal(&status))?;
+        let method = PathAndQuery::from_static(M::METHOD);
+        let answer = self.0.unary(request, method, ProstCodec::<M, M::Response>::default()).await;
+        Ok(answer.map_err(|status| refusal(&status))?.into_inner())
     }
 }
 

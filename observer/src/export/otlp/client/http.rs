@@ -12,13 +12,10 @@ use hyper::{
     body::{Bytes, Incoming},
     header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue},
 };
-use opentelemetry_proto::tonic::collector::metrics::v1::{
-    ExportMetricsPartialSuccess, ExportMetricsServiceRequest, ExportMetricsServiceResponse,
-};
 use prost::Message as _;
 
 use super::{
-    super::settings::Settings, Hyper, Refusal, Retry, after, hyper, quoted, retry_after,
+    super::settings::Settings, Hyper, Message, Refusal, Retry, after, hyper, quoted, retry_after,
     unreachable,
 };
 
@@ -33,11 +30,11 @@ impl Wire {
         Self(hyper(settings))
     }
 
-    pub(super) async fn send(
+    pub(super) async fn send<M: Message>(
         &self,
         settings: &Settings,
-        request: &ExportMetricsServiceRequest,
-    ) -> Result<Option<ExportMetricsPartialSuccess>, Refusal> {
+        request: &M,
+    ) -> Result<M::Response, Refusal> {
         let never = |words: String| Refusal { words, retry: Retry::Never };
         let mut body = request.encode_to_vec();
         if settings.is_compressed {
@@ -69,8 +66,7 @@ impl Wire {
             return Err(Refusal { words: words(head.status, &body.unwrap_or_default()), retry });
         }
         // It was taken, whatever the rest of the answer says.
-        let answer = body.and_then(|body| ExportMetricsServiceResponse::decode(body).ok());
-        Ok(answer.and_then(|answer| answer.partial_success))
+        Ok(body.and_then(|body| M::Response::decode(body).ok()).unwrap_or_default())
     }
 }
 

@@ -242,7 +242,7 @@ impl Host {
     /// are.
     pub(super) fn read_last(&mut self, kernel: &mut Kernel) {
         self.read(kernel);
-        let standing: Vec<_> = self.voice.flows().copied().collect();
+        let standing: Vec<_> = self.voice.flows().map(|(flow, _)| *flow).collect();
         self.record(&standing, false);
     }
 
@@ -373,7 +373,9 @@ impl Host {
         // Of what is not watched nothing was counted.
         for flow in flows.iter().filter(|flow| flow.service.is_some()) {
             let service = self.who.name(flow.service).map(str::to_owned);
-            let has_room = queue.push(Record { flow: *flow, service, clock, has_ended });
+            let assumptions = self.voice.assumptions();
+            let record = Record { flow: *flow, service, assumptions, clock, has_ended };
+            let has_room = queue.push(record);
             self.ledger.add(QUEUE_FULL.0, QUEUE_FULL.1, u64::from(!has_room));
         }
     }

@@ -1,6 +1,6 @@
 //! Records of voice flows, each as a span with every figure of its flow.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use opentelemetry_proto::tonic::{
     collector::trace::v1::ExportTraceServiceRequest,
@@ -12,7 +12,11 @@ use super::{
     super::snapshot::Voice,
     resource::{Resource, scope, valued},
 };
-use crate::model::{VoiceFlow, WallClock};
+use crate::{
+    model::{VoiceFlow, WallClock},
+    quality::score::Assumptions,
+    track::voice::At,
+};
 
 /// The span's name.
 pub const SPAN: &str = "voice.flow";
@@ -27,6 +31,8 @@ pub struct Record {
     pub flow: VoiceFlow,
     /// The service that it was counted for.
     pub service: Option<String>,
+    /// What it is scored by.
+    pub assumptions: Arc<Assumptions>,
     /// What the times of its figures are.
     pub clock: WallClock,
     /// Whether it has ended, and not the observer.
@@ -59,8 +65,8 @@ struct Figures<'a> {
 pub const ATTRIBUTES: &[Attribute] = &[
     Attribute::new("observer.voice.ended", "", "`false` when the observer ended before the flow", |of| Some(Value::BoolValue(of.record.has_ended))),
     Attribute::new("network.io.direction", "", "`receive` or `transmit`, as the observed process sees it", |of| text(of.voice.direction.as_deref())),
-    Attribute::new("voice.media", "", "`audio` or `video`, where RFC 3551 tells", |of| text(Some(of.flow.media()).filter(|media| *media != "unknown"))),
-    Attribute::new("voice.codec", "", "encoding, where RFC 3551 names it", |of| text(of.voice.codec.as_deref())),
+    Attribute::new("voice.media", "", "`audio` or `video`, where the payload type or its clock tells", |of| text(Some(media(of)).filter(|media| *media != "unknown"))),
+    Attribute::new("voice.codec", "", "encoding, where RFC 3551 or the configuration names it", |of| text(of.voice.codec.as_deref())),
     Attribute::new("rtp.payload_type", "", "payload type that says what it carries", |of| count(of.voice.payload_type)),
     Attribute::new("rtp.clock_rate", "Hz", "ticks a second of its timestamps", |of| count(of.voice.clock_rate)),
     Attribute::new("rtp.ssrc", "", "synchronisation source: drawn at random for one stream, so it joins a record with what an end or a capture says of that stream and tells nobody who it is", |of| count(of.voice.ssrc)),
@@ -78,9 +84,29 @@ pub const ATTRIBUTES: &[Attribute] = &[
     Attribute::new("observer.voice.delta_max", "s", "longest time between two packets, those that begin a talkspurt left out", |of| seconds(of.voice.delta_max_ms)),
     Attribute::new("observer.voice.bursts", "{burst}", "bursts of loss (RFC 3611 section 4.7.2)", |of| of.voice.bursts.and_then(count)),
     Attribute::new("observer.voice.burst.ratio", "1", "share of packets lost in bursts (RFC 3611 section 4.7.2)", |of| number(of.voice.burst_loss_ratio)),
+    Attribute::new("observer.voice.burst.density", "1", "share of the packets of bursts that did not come (RFC 3611)", |of| number(of.voice.burst_density)),
+    Attribute::new("observer.voice.gap.density", "1", "share of the packets outside of bursts that did not come (RFC 3611)", |of| number(of.voice.gap_density)),
+    Attribute::new("observer.voice.late.ratio.fixed_50ms", "1", "share of packets too late for a jitter buffer of 50 ms", |of| number(of.voice.late.map(|late| late.fixed_50ms))),
+    Attribute::new("observer.voice.late.ratio.fixed_200ms", "1", "of 200 ms", |of| number(of.voice.late.map(|late| late.fixed_200ms))),
+    Attribute::new("observer.voice.late.ratio.adaptive", "1", "of one that adapts, up to 500 ms", |of| number(of.voice.late.map(|late| late.adaptive))),
+    Attribute::new("observer.voice.silences", "{interruption}", "times of a second and more in which all packets were lost", |of| count(of.flow.stream.silences)),
+    Attribute::new("observer.voice.hop.delay", "s", "mean time from receipt to transmission, where packets are forwarded as they are", |of| seconds(of.voice.hop_delay_ms)),
+    Attribute::new("observer.voice.transport.loss.ratio", "1", "loss of the whole transport, by its own sequence number", |of| number(of.voice.extensions.as_ref()?.transport_loss_ratio)),
+    Attribute::new("observer.voice.speech.ratio", "1", "share of packets that the sender says hold voice (RFC 6464)", |of| number(of.voice.extensions.as_ref()?.voice_ratio)),
+    Attribute::new("observer.voice.clipping.ratio", "1", "share of packets at the loudest level there is", |of| number(of.voice.extensions.as_ref()?.clipped_ratio)),
+    Attribute::new("observer.voice.delay_variation_max", "s", "largest delay above the least, by the time of sending", |of| seconds(of.voice.extensions.as_ref()?.delay_variation_max_ms)),
     Attribute::new("observer.voice.rtt", "s", "round trip", |of| seconds(of.voice.rtt_ms)),
-    Attribute::new("observer.voice.mos", "{score}", "estimated listening quality (ITU-T G.107)", |of| number(of.voice.mos)),
+    Attribute::new("observer.voice.mos", "{score}", "mean opinion score by the E-model", |of| number(of.voice.mos)),
+    Attribute::new("observer.voice.rating", "1", "rating R that it comes from, on the scale of its model", |of| number(Some(of.voice.score.as_ref()?.r))),
+    Attribute::new("voice.model", "", "the model: `g107`, `g107.1`, `g107.2` or `codec_unknown`", |of| text(Some(of.voice.score.as_ref()?.model.as_str()))),
+    Attribute::new("voice.delay", "", "`measured` or `assumed`", |of| text(Some(of.voice.score.as_ref()?.delay.as_str()))),
 ];
+
+/// The value of `voice.media`.
+fn media(of: &Figures<'_>) -> &'static str {
+    let traits = of.record.assumptions.codecs.traits(of.flow.stream.payload_type);
+    traits.media.unwrap_or(of.flow.media())
+}
 
 impl Attribute {
     const fn new(
@@ -132,7 +158,8 @@ pub fn spans(
 
 fn span(record: &Record, random: &mut impl FnMut() -> u128) -> Span {
     let flow = &record.flow;
-    let figures = Figures { record, flow, voice: Voice::new(flow, true) };
+    let voice = Voice::new(flow, At::Socket, &record.assumptions);
+    let figures = Figures { record, flow, voice };
     let attribute = |one: &Attribute| Some(valued(one.name, (one.value)(&figures)?));
     // All zeros are no number (W3C Trace Context sections 3.2.2.3 and 3.2.2.4).
     let trace_id = random().max(1).to_be_bytes().to_vec();

@@ -24,7 +24,8 @@ fn record(peer: &str, local: &str, direction: Direction) -> Record {
     };
     let flow = VoiceFlow::new(key, local.parse().unwrap(), stream);
     let clock = WallClock::new(0, 1_700_000_000_000_000_000, 0);
-    Record { flow, service: None, clock, has_ended: true }
+    let assumptions = Arc::default();
+    Record { flow, service: None, assumptions, clock, has_ended: true }
 }
 
 fn encoded(records: &[Record]) -> ExportTraceServiceRequest {
@@ -108,7 +109,7 @@ fn each_service_has_a_resource_and_each_record_a_trace() {
     let of = |service: Option<&str>| Record {
         service: service.map(str::to_owned),
         flow: VoiceFlow { service: Some(ServiceId(9)), ..one.flow },
-        ..one
+        ..one.clone()
     };
     let request = encoded(&[of(Some("sfu")), of(None), of(Some("pbx")), of(Some("sfu"))]);
     let names: Vec<_> = request

@@ -52,13 +52,14 @@ const G722_V4: Parties = Parties::Baresip { codec: baresip::G722, is_v4: true };
 const OPUS_V4: Parties = Parties::Baresip { codec: baresip::OPUS, is_v4: true };
 
 /// All of them.
-pub(crate) const ALL: [Call; 10] = [
+pub(crate) const ALL: [Call; 11] = [
     call("Chromium → Chromium, IPv4", BROWSERS_V4, Kind::Cable, 0),
     call("Chromium → Chromium, IPv6", BROWSERS_V6, Kind::Cable, 3),
     call("Chromium → Chromium, IPv4", BROWSERS_V4, Kind::Uneven, 1),
     call("Chromium → Chromium, IPv6", BROWSERS_V6, Kind::Disorder, 1),
     call("Janus → Chromium", Parties::Janus, Kind::Cable, 0),
     call("Janus → Chromium", Parties::Janus, Kind::Uneven, 3),
+    call("Janus → Chromium", Parties::Janus, Kind::Disorder, 1),
     call("GStreamer, G.711 over IPv4", PCMA_V4, Kind::Uneven, 3),
     call("GStreamer, Opus over IPv6", OPUS_V6, Kind::Disorder, 1),
     call("baresip, G.722 over IPv4", G722_V4, Kind::Uneven, 3),

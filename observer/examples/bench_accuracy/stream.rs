@@ -22,7 +22,7 @@ use super::{
         namespace::Namespace,
         patience::until,
         samples::{SPACING, median},
-        tshark,
+        tshark::{self, Count},
     },
     running::Running,
 };
@@ -148,9 +148,9 @@ impl<'a> Stream<'a> {
         let flow = self.flow()?;
         let capture = self.capture.stop();
         let there: SocketAddr = flow.dst.parse()?;
-        let streams = tshark::streams(&capture, there.port());
-        let tshark = streams.iter().find(|stream| stream.ssrc == flow.ssrc);
-        let tshark = tshark.with_context(|| format!("tshark has other streams: {streams:#?}"))?;
+        let numbers = tshark::sequence_numbers(&capture, there.port(), flow.ssrc);
+        ensure!(!numbers.is_empty(), "tshark has no packet of {flow:#?}");
+        let tshark = Count::of(&numbers);
         let by_rfc = tshark::mean_jitter_ms(&capture, there.port(), flow.ssrc, flow.clock_rate);
         let (jitter_ms, rtt_ms) = sampled.map(|it| (it.jitter_ms, it.rtt_ms)).unzip();
         Ok(Row {

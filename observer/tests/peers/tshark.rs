@@ -27,6 +27,38 @@ pub(crate) struct Stream {
     pub(crate) jitter_max_ms: f64,
 }
 
+/// Packets of a stream and those missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Count {
+    /// Packets, duplicates among them.
+    pub(crate) packets: u64,
+    /// Packets missing, less duplicates.
+    pub(crate) lost: i64,
+}
+
+impl Stream {
+    /// What tshark itself counts.
+    pub(crate) const fn count(&self) -> Count {
+        Count { packets: self.packets, lost: self.lost }
+    }
+}
+
+impl Count {
+    /// By the sequence numbers that tshark reads. Its own count leaves out a packet of SRTP
+    /// whose payload looks like some other protocol, broken, and takes the last packet to
+    /// come for the last of its stream, in whatever order they came.
+    pub(crate) fn of(sequence_numbers: &[u16]) -> Self {
+        let mut at = i64::from(sequence_numbers[0]);
+        let (mut lowest, mut highest) = (at, at);
+        for number in sequence_numbers {
+            at += i64::from(number.wrapping_sub(at as u16) as i16);
+            (lowest, highest) = (lowest.min(at), highest.max(at));
+        }
+        let packets = sequence_numbers.len() as u64;
+        Self { packets, lost: highest - lowest + 1 - packets as i64 }
+    }
+}
+
 /// The streams that go to `port`. Told that it is RTP, tshark counts every packet;
 /// left to its heuristics, it rejects some and reports them lost.
 pub(crate) fn streams(capture: &CaptureFile, port: u16) -> Vec<Stream> {

@@ -65,6 +65,8 @@ pub struct VoiceFlow {
     pub extensions: Extensions,
     /// How long its sampled packets took from their receipt on another flow of the process.
     pub hop: HopDelay,
+    /// How often it has moved to another path.
+    pub moves: u32,
 }
 
 /// Delays of sampled packets from their receipt to their transmission by a process that
@@ -107,7 +109,7 @@ impl VoiceFlow {
     pub const fn new(key: VoiceKey, local: Endpoint, stream: Flow) -> Self {
         let service = Some(ServiceId::UNKNOWN);
         let (extensions, hop) = (Extensions::NONE, HopDelay::NONE);
-        Self { key, service, local, stream, extensions, hop }
+        Self { key, service, local, stream, extensions, hop, moves: 0 }
     }
 
     /// Where the packets come from.

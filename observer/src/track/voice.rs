@@ -247,6 +247,33 @@ impl VoiceUpdate<'_> {
         self.tracker.advance(flow, &mut self.reading);
     }
 
+    /// A flow as it was last taken in.
+    #[must_use]
+    pub fn latest(&self, key: &VoiceKey) -> Option<VoiceFlow> {
+        self.tracker.flows.get(key).map(|tracked| tracked.latest)
+    }
+
+    /// Takes in a flow that is part of one that moved: `whole`, which was known as `was`. What
+    /// was reported of its parts is reported of the whole.
+    pub fn join(&mut self, was: &VoiceKey, part: VoiceFlow, whole: VoiceFlow) {
+        let Some(mut before) = self.tracker.flows.remove(was) else {
+            self.take(whole);
+            return;
+        };
+        if before.latest.moves == whole.moves {
+            // It has moved to a path that it had been on.
+            before.latest.key = whole.key;
+            self.tracker.flows.insert_overwrite(before);
+            self.take(whole);
+            return;
+        }
+        self.take(part);
+        let part = self.tracker.flows.remove(&part.key);
+        let reported = part.map_or(0, |part| part.reported_lost);
+        let reported_lost = before.reported_lost + reported;
+        self.tracker.flows.insert_overwrite(Tracked { latest: whole, reported_lost, ..before });
+    }
+
     /// Leaves out one flow from here on.
     pub fn forget(&mut self, key: &VoiceKey) {
         self.tracker.flows.remove(key);

@@ -102,3 +102,36 @@ fn silence_ends_a_flow_once() {
     assert!(read(&mut tracker, Vec::new(), 63 * SECOND).ended.is_empty());
     assert_eq!(tracker.flows().count(), 0);
 }
+
+#[test]
+fn a_flow_that_moves_is_counted_once_and_with_what_was_lost_between() {
+    let mut tracker = VoiceTracker::new(Duration::from_secs(60));
+    let old = flow(&[0, 1, 3]);
+    let mut new = flow(&[6, 7]);
+    new.key.socket = SocketCookie(2);
+    let mut whole = flow(&[0, 1, 3, 6, 7]);
+    (whole.key, whole.moves) = (new.key, 1);
+    assert_eq!(counts(&read(&mut tracker, vec![old], SECOND)).lost, 1);
+
+    let mut update = tracker.begin(2 * SECOND);
+    assert_eq!(update.latest(&old.key), Some(old));
+    update.join(&old.key, new, whole);
+    let joined = update.finish();
+    assert_eq!((counts(&joined).packets, counts(&joined).lost), (2, 0));
+    assert_eq!(joined.standing.values().sum::<i64>(), 1);
+
+    let mut later = flow(&[0, 1, 3, 6, 7, 8]);
+    (later.key, later.moves) = (whole.key, 1);
+    let read_later = read(&mut tracker, vec![later], 3 * SECOND);
+    assert_eq!((counts(&read_later).packets, counts(&read_later).lost), (1, 2));
+    assert!(read_later.began.is_empty());
+
+    // Back on the first path.
+    let mut back = flow(&[0, 1, 3, 6, 7, 8, 9, 10]);
+    (back.key, back.moves) = (old.key, 1);
+    let mut update = tracker.begin(4 * SECOND);
+    update.join(&later.key, old, back);
+    let back = update.finish();
+    assert_eq!((counts(&back).packets, counts(&back).lost), (2, 0));
+    assert_eq!(tracker.flows().map(|(flow, _)| flow.key).collect::<Vec<_>>(), [old.key]);
+}

@@ -14,6 +14,10 @@ use super::{ends::DEVICE, folder::Folder, namespace::Namespace, process::Process
 /// a busy host it has to be scheduled first.
 const SETTLE: Duration = Duration::from_millis(300);
 
+/// Longer than any packet. The buffer is of places as long as this, and of the usual 256 KiB
+/// there would be 32.
+const LONGEST: &str = "2048";
+
 /// A capture that goes on.
 #[derive(Debug)]
 pub(crate) struct Capture {
@@ -28,6 +32,7 @@ impl Capture {
         let path = folder.path().join("beside.pcap");
         let mut command = namespace.command("tcpdump");
         command.args(["-i", DEVICE, "-n", "-U", "--immediate-mode", "-B", "8192", "-Z", "root"]);
+        command.args(["-s", LONGEST]);
         command.arg("--time-stamp-precision=nano").arg("-w").arg(&path).arg("udp");
         let mut tcpdump = Process::start(command.stderr(Stdio::piped()));
         let mut says = BufReader::new(tcpdump.take_stderr().expect("it was piped"));

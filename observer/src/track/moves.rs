@@ -53,18 +53,13 @@ struct OnPath {
     counted_before: u64,
 }
 
-/// What a flow is a part of.
+/// A flow of several paths.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Whole {
-    /// Itself.
-    Alone,
-    /// A flow of several paths: the whole of it, under the key of the path in use.
-    Moved {
-        /// The whole.
-        flow: VoiceFlow,
-        /// The key that the whole had before, if it was another.
-        was: Option<VoiceKey>,
-    },
+pub struct Whole {
+    /// All of it, under the key of the path in use.
+    pub flow: VoiceFlow,
+    /// The key that it had before, if it was another.
+    pub was: Option<VoiceKey>,
 }
 
 impl<S> Default for Moves<S> {
@@ -74,17 +69,17 @@ impl<S> Default for Moves<S> {
 }
 
 impl<S: Copy + Eq + Hash> Moves<S> {
-    /// Takes in a flow as it was read, and the ICE session of its path, and says what it is a
-    /// part of. `known` gives a flow as it was last read.
+    /// Takes in a flow as it was read, and the ICE session of its path, and gives the flow that
+    /// it is a part of, if it is not alone. `known` gives a flow as it was last read.
     pub fn take(
         &mut self,
         flow: &VoiceFlow,
         session: Option<S>,
         known: impl FnOnce(&VoiceKey) -> Option<VoiceFlow>,
-    ) -> Whole {
+    ) -> Option<Whole> {
         let stream = match (self.known.get(&flow.key), session) {
             (Some(stream), _) => *stream,
-            (None, None) => return Whole::Alone,
+            (None, None) => return None,
             (None, Some(session)) => {
                 let VoiceKey { ssrc, direction, .. } = flow.key;
                 let stream = Stream { session, ssrc, direction };
@@ -95,11 +90,11 @@ impl<S: Copy + Eq + Hash> Moves<S> {
         let first = *self.first.entry(stream).or_insert(flow.key);
         let moved = match self.moved.entry(stream) {
             Entry::Occupied(moved) => moved.into_mut(),
-            Entry::Vacant(_) if first == flow.key => return Whole::Alone,
+            Entry::Vacant(_) if first == flow.key => return None,
             Entry::Vacant(place) => {
                 let Some(before) = known(&first) else {
                     self.first.insert(stream, flow.key);
-                    return Whole::Alone;
+                    return None;
                 };
                 let moved = place.insert(Moved::default());
                 moved.take(before);
@@ -108,8 +103,8 @@ impl<S: Copy + Eq + Hash> Moves<S> {
         };
         let was = moved.current().map(|flow| flow.key);
         moved.take(*flow);
-        let Some(whole) = moved.whole() else { return Whole::Alone };
-        Whole::Moved { flow: whole, was: was.filter(|was| *was != whole.key) }
+        let flow = moved.whole()?;
+        Some(Whole { flow, was: was.filter(|was| *was != flow.key) })
     }
 
     /// Forgets a flow that has ended, and gives the keys of all paths that it had.

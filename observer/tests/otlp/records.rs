@@ -34,7 +34,13 @@ fn record(number: u32) -> Record {
         direction: Direction::Receive,
     };
     let flow = VoiceFlow::new(key, "127.0.0.1:5006".parse().unwrap(), Flow::new(&header, 172, 0));
-    Record { flow, service: None, clock: WallClock::new(0, 1 << 60, 0), has_ended: true }
+    Record {
+        flow,
+        assumptions: Arc::default(),
+        service: None,
+        clock: WallClock::new(0, 1 << 60, 0),
+        has_ended: true,
+    }
 }
 
 /// Losses by their reason: of a whole batch or at the end, and of spans.

@@ -13,6 +13,15 @@ extern crate std;
 pub mod bytes;
 pub mod packet;
 
+pub mod dtls;
+pub mod rtcp;
+pub mod stun;
+pub mod turn;
+
+pub mod demux;
+
+pub mod path;
+
 pub mod rtp;
 
 pub mod abi;

@@ -1,0 +1,144 @@
+//! What a datagram on a voice socket carries: one port serves six protocols, and the
+//! first byte tells them apart.
+
+use crate::{
+    bytes::Bytes,
+    dtls,
+    rtcp::Compound,
+    stun::{self, Attributes, Class, Span},
+    turn,
+};
+
+/// A protocol by the first byte of its datagrams (RFC 7983 section 7, RFC 9443).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Connectivity checks and relaying: 0–3.
+    Stun,
+    /// Key agreement of RFC 6189: 16–19.
+    Zrtp,
+    /// 20–63.
+    Dtls,
+    /// Data of a TURN channel: 64–79. QUIC may begin so too (RFC 9443 section 3); the
+    /// length that follows tells, see [`crate::turn::channel_data`].
+    Channel,
+    /// 128–191.
+    Rtp,
+    /// As RTP, with a second byte of 192–223 (RFC 5761 section 4).
+    Rtcp,
+    /// 80–127 and 192–255.
+    Quic,
+    /// A byte that is none of theirs.
+    Unknown,
+}
+
+impl Kind {
+    /// That of a datagram with this first word.
+    #[inline(always)]
+    #[must_use]
+    pub const fn of(first: u32) -> Self {
+        let first = u32::from_be(first);
+        match (first >> 24) as u8 {
+            0..=3 => Self::Stun,
+            16..=19 => Self::Zrtp,
+            20..=63 => Self::Dtls,
+            64..=79 => Self::Channel,
+            128..=191 if first >> 16 & 0xe0 == 0xc0 => Self::Rtcp,
+            128..=191 => Self::Rtp,
+            80..=127 | 192..=255 => Self::Quic,
+            4..=15 => Self::Unknown,
+        }
+    }
+}
+
+/// What a datagram says of its path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// A check.
+    Check {
+        /// [`stun::Header::folded`].
+        transaction: u32,
+        /// Whether it chooses the pair.
+        nominates: bool,
+        /// Where its user name lies.
+        username: Span,
+    },
+    /// The answer to a request.
+    Answer {
+        /// [`stun::Header::folded`].
+        transaction: u32,
+        /// Whether it was granted.
+        granted: bool,
+    },
+    /// A datagram inside this one, by way of a relay.
+    Relayed(Span),
+    /// A `ClientHello` of DTLS.
+    Hello,
+    /// RTCP or SRTCP.
+    Rtcp(Compound),
+}
+
+impl Seen {
+    /// Reads the datagram that begins at `at` and is `length` bytes long; `None` when it is
+    /// media, or says nothing.
+    #[inline(always)]
+    pub fn read<B: Bytes>(packet: &B, at: u32, length: u32) -> Option<Self> {
+        let [first] = packet.words(at)?;
+        match Kind::of(first) {
+            Kind::Stun => Self::read_stun(packet, at, length),
+            Kind::Channel => {
+                let length = turn::channel_data(first, length)?;
+                Some(Self::Relayed(Span { at: at.wrapping_add(turn::CHANNEL_HEADER), length }))
+            }
+            Kind::Dtls if length >= dtls::HEADERS => {
+                dtls::is_client_hello(packet.words(at)?, length).then_some(Self::Hello)
+            }
+            Kind::Rtcp => Some(Self::Rtcp(Compound::read(packet, at, length)?)),
+            _ => None,
+        }
+    }
+
+    /// A Binding request without a user name is no check: somebody asks a server for its own
+    /// address.
+    #[inline(always)]
+    fn read_stun<B: Bytes>(packet: &B, at: u32, length: u32) -> Option<Self> {
+        let header = stun::Header::parse(packet.words(at)?, length)?;
+        let transaction = header.folded();
+        match (header.class, header.method) {
+            (Class::Success, stun::BINDING) => Some(Self::Answer { transaction, granted: true }),
+            (Class::Error, stun::BINDING) => Some(Self::Answer { transaction, granted: false }),
+            (Class::Request, stun::BINDING) => {
+                let Attributes { username, nominates, .. } = Attributes::read(packet, at, length);
+                username.is_some().then_some(Self::Check { transaction, nominates, username })
+            }
+            (Class::Indication, turn::SEND | turn::DATA) => {
+                let data = Attributes::read(packet, at, length).data;
+                data.is_some().then_some(Self::Relayed(data))
+            }
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Kind;
+
+    #[test]
+    fn every_first_byte_is_what_rfc_9443_says() {
+        let of = |first: u8, second: u8| Kind::of(u32::from_ne_bytes([first, second, 0, 0]));
+        for first in 0..=u8::MAX {
+            let expected = match first {
+                0..4 => Kind::Stun,
+                4..16 => Kind::Unknown,
+                16..20 => Kind::Zrtp,
+                20..64 => Kind::Dtls,
+                64..80 => Kind::Channel,
+                80..128 | 192.. => Kind::Quic,
+                128..192 => Kind::Rtp,
+            };
+            assert_eq!(of(first, 0), expected, "{first}");
+        }
+        let rtcp = (0..=u8::MAX).filter(|second| of(0x80, *second) == Kind::Rtcp);
+        assert!(rtcp.eq(192..=223));
+    }
+}

@@ -4,6 +4,7 @@
 
 pub mod creator;
 pub mod loss;
+pub mod path;
 pub mod socket;
 
 use crate::{
@@ -24,6 +25,12 @@ pub mod map {
     /// [`super::FlowKey`] → [`super::Candidate`], in probation. Maps of what has
     /// not proved itself may evict; no other.
     pub const CANDIDATES: &str = "CANDIDATES";
+    /// [`super::path::PathKey`] → [`super::path::PathEntry`].
+    pub const PATHS: &str = "PATHS";
+    /// [`super::path::PathKey`] → [`super::path::PathCandidate`], in probation.
+    pub const PATH_CANDIDATES: &str = "PATH_CANDIDATES";
+    /// [`super::FlowKey`] of a flow that is sent → [`super::path::ReportEntry`].
+    pub const REPORTS: &str = "REPORTS";
     /// Socket cookie → [`super::socket::Socket`].
     pub const SOCKETS: &str = "SOCKETS";
     /// Socket cookie → when the SYN came in, of handshakes in progress.

@@ -50,31 +50,35 @@ impl Kind {
     }
 }
 
-/// What a datagram says of its path.
+/// What kind of thing a datagram says of its path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Seen {
+pub enum What {
     /// A check.
-    Check {
-        /// [`stun::Header::folded`].
-        transaction: u32,
-        /// Whether it chooses the pair.
-        nominates: bool,
-        /// Where its user name lies.
-        username: Span,
-    },
-    /// The answer to a request.
-    Answer {
-        /// [`stun::Header::folded`].
-        transaction: u32,
-        /// Whether it was granted.
-        granted: bool,
-    },
-    /// A datagram inside this one, by way of a relay.
-    Relayed(Span),
+    Check,
+    /// The answer to a check.
+    Answer,
+    /// Nothing itself, but there is a datagram inside it, by way of a relay.
+    Relayed,
     /// A `ClientHello` of DTLS.
     Hello,
     /// RTCP or SRTCP.
-    Rtcp(Compound),
+    Rtcp,
+}
+
+/// What a datagram says of its path. Not an enum with fields: the eBPF verifier refuses to
+/// copy those that a variant leaves open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// What kind of thing.
+    pub what: What,
+    /// Of a check, whether it chooses the pair; of an answer, whether it grants.
+    pub is_yes: bool,
+    /// [`stun::Header::folded`] of a check or an answer, else 0.
+    pub transaction: u32,
+    /// The user name of a check, or what is inside; else [`Span::NONE`].
+    pub span: Span,
+    /// RTCP, else [`Compound::NONE`].
+    pub compound: Compound,
 }
 
 impl Seen {
@@ -87,14 +91,26 @@ impl Seen {
             Kind::Stun => Self::read_stun(packet, at, length),
             Kind::Channel => {
                 let length = turn::channel_data(first, length)?;
-                Some(Self::Relayed(Span { at: at.wrapping_add(turn::CHANNEL_HEADER), length }))
+                let span = Span { at: at.wrapping_add(turn::CHANNEL_HEADER), length };
+                Some(Self { span, ..Self::new(What::Relayed) })
             }
             Kind::Dtls if length >= dtls::HEADERS => {
-                dtls::is_client_hello(packet.words(at)?, length).then_some(Self::Hello)
+                let is_hello = dtls::is_client_hello(packet.words(at)?, length);
+                is_hello.then_some(Self::new(What::Hello))
             }
-            Kind::Rtcp => Some(Self::Rtcp(Compound::read(packet, at, length)?)),
+            Kind::Rtcp => {
+                let compound = Compound::read(packet, at, length)?;
+                Some(Self { compound, ..Self::new(What::Rtcp) })
+            }
             _ => None,
         }
+    }
+
+    /// Something of which no more is known.
+    #[inline(always)]
+    #[must_use]
+    pub const fn new(what: What) -> Self {
+        Self { what, is_yes: false, transaction: 0, span: Span::NONE, compound: Compound::NONE }
     }
 
     /// A Binding request without a user name is no check: somebody asks a server for its own
@@ -103,16 +119,19 @@ impl Seen {
     fn read_stun<B: Bytes>(packet: &B, at: u32, length: u32) -> Option<Self> {
         let header = stun::Header::parse(packet.words(at)?, length)?;
         let transaction = header.folded();
+        let answer = Self { transaction, ..Self::new(What::Answer) };
         match (header.class, header.method) {
-            (Class::Success, stun::BINDING) => Some(Self::Answer { transaction, granted: true }),
-            (Class::Error, stun::BINDING) => Some(Self::Answer { transaction, granted: false }),
+            (Class::Success, stun::BINDING) => Some(Self { is_yes: true, ..answer }),
+            (Class::Error, stun::BINDING) => Some(answer),
             (Class::Request, stun::BINDING) => {
-                let Attributes { username, nominates, .. } = Attributes::read(packet, at, length);
-                username.is_some().then_some(Self::Check { transaction, nominates, username })
+                let Attributes { username: span, nominates, .. } =
+                    Attributes::read(packet, at, length);
+                let check = Self { transaction, is_yes: nominates, span, ..Self::new(What::Check) };
+                span.is_some().then_some(check)
             }
             (Class::Indication, turn::SEND | turn::DATA) => {
-                let data = Attributes::read(packet, at, length).data;
-                data.is_some().then_some(Self::Relayed(data))
+                let span = Attributes::read(packet, at, length).data;
+                span.is_some().then_some(Self { span, ..Self::new(What::Relayed) })
             }
             _ => None,
         }

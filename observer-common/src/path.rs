@@ -3,7 +3,7 @@
 
 use crate::{
     abi::{RECEIVE, TRANSMIT},
-    demux::Seen,
+    demux::{Seen, What},
     stun::Name,
 };
 
@@ -15,6 +15,9 @@ const IN_FLIGHT: usize = 8;
 const PROVED: u8 = 1;
 /// [`Path::flags`]: [`Path::name`] was in a check that this end sent.
 const NAME_SENT: u8 = 2;
+/// [`Path::flags`]: RTCP that can be read came, or, twice that, went out.
+const RTCP_CAME: u8 = 4;
+const RTCP_BOTH: u8 = 12;
 
 /// [`Check::asked`]: it chooses the pair.
 const NOMINATES: u32 = 1;
@@ -113,8 +116,6 @@ pub struct Path {
     pub name: Name,
     /// The user name of a check that is not granted yet: anybody may send one.
     pub asked: Name,
-    /// Who sent the last RTCP that could be read, the peer's first.
-    pub reporters: [u32; 2],
     /// Where the next check goes, the peer's first.
     pub next: [u8; 2],
     /// What is known.
@@ -123,7 +124,7 @@ pub struct Path {
     pub reserved: [u8; 5],
 }
 
-const _: () = assert!(size_of::<Path>() == 544);
+const _: () = assert!(size_of::<Path>() == 536);
 
 impl Path {
     /// Nothing is known.
@@ -139,14 +140,14 @@ impl Path {
         checks: [[Check::NONE; IN_FLIGHT]; 2],
         name: Name::NONE,
         asked: Name::NONE,
-        reporters: [0; 2],
         next: [0; 2],
         flags: 0,
         reserved: [0; 5],
     };
 
-    /// Whether something proved that it is one: a check that was granted, a `ClientHello`,
-    /// RTCP of a known stream, or two reports of one sender.
+    /// Whether something proved that it is one: a check that was granted, RTCP of a known
+    /// stream, or RTCP both ways. Anybody can send a datagram, so one of this end must be
+    /// part of it.
     #[inline(always)]
     #[must_use]
     pub const fn is_proved(&self) -> bool {
@@ -160,22 +161,28 @@ impl Path {
         self.flags & NAME_SENT != 0
     }
 
+    /// Whether a datagram can be the first that is known of a path.
+    #[inline(always)]
+    #[must_use]
+    pub const fn may_begin(seen: &Seen, is_known: bool) -> bool {
+        match seen.what {
+            What::Check | What::Hello => true,
+            What::Rtcp => seen.compound.is_plain || is_known,
+            What::Answer | What::Relayed => false,
+        }
+    }
+
     /// Takes in a datagram. `name` is the one of a check; `is_known` says whether the sender
     /// of RTCP is that of a known stream.
     #[inline(always)]
     pub fn take(&mut self, seen: &Seen, name: &Name, is_known: bool, direction: u8, now_ns: u64) {
-        match *seen {
-            Seen::Check { transaction, nominates, .. } => {
-                self.check(direction, transaction, nominates, name, now_ns);
-            }
-            Seen::Answer { transaction, granted } => {
-                self.answer(direction, transaction, granted, now_ns);
-            }
-            Seen::Hello => self.hello(now_ns),
-            Seen::Rtcp(compound) => {
-                self.rtcp(direction, compound.ssrc, compound.is_plain, is_known, now_ns);
-            }
-            Seen::Relayed(_) => {}
+        let Seen { what, is_yes, transaction, compound, .. } = *seen;
+        match what {
+            What::Check => self.check(direction, transaction, is_yes, name, now_ns),
+            What::Answer => self.answer(direction, transaction, is_yes, now_ns),
+            What::Hello => self.hello(now_ns),
+            What::Rtcp => self.rtcp(direction, compound.is_plain, is_known, now_ns),
+            What::Relayed => {}
         }
     }
 
@@ -237,14 +244,20 @@ impl Path {
         } else if found.asked & REPEATED == 0 {
             self.round_trip.add(time_ns);
         }
-        if found.asked & NOMINATES != 0 && self.in_use_ns == 0 {
-            self.in_use_ns = now_ns;
-        }
         let hash = found.asked & !Name::SPARE;
         if hash != self.name.hash && hash == self.asked.hash && hash != 0 {
+            if self.name.hash != 0 {
+                // ICE began anew on the same path.
+                self.first_check_ns = found.at_ns;
+                self.in_use_ns = if found.asked & NOMINATES != 0 { now_ns } else { 0 };
+                self.hello_ns = 0;
+            }
             self.name = self.asked;
             let sent = if direction == RECEIVE { NAME_SENT } else { 0 };
             self.flags = self.flags & !NAME_SENT | sent;
+        }
+        if found.asked & NOMINATES != 0 && self.in_use_ns == 0 {
+            self.in_use_ns = now_ns;
         }
     }
 
@@ -252,25 +265,23 @@ impl Path {
     #[inline(always)]
     fn hello(&mut self, now_ns: u64) {
         self.last_ns = now_ns;
-        self.flags |= PROVED;
         if self.hello_ns == 0 {
             self.hello_ns = now_ns;
         }
     }
 
-    /// RTCP of `sender`, which is that of a known stream or not. What cannot be read counts
-    /// on a path that proved to be one.
+    /// RTCP, of the sender of a known stream or not. What cannot be read counts on a path
+    /// that proved to be one.
     #[inline(always)]
-    fn rtcp(&mut self, direction: u8, sender: u32, is_plain: bool, is_known: bool, now_ns: u64) {
+    fn rtcp(&mut self, direction: u8, is_plain: bool, is_known: bool, now_ns: u64) {
         if is_known {
             self.flags |= PROVED;
         }
         if is_plain {
-            let reporter = &mut self.reporters[usize::from(direction & 1)];
-            if *reporter == sender {
+            self.flags |= RTCP_CAME << (direction & 1);
+            if self.flags & RTCP_BOTH == RTCP_BOTH {
                 self.flags |= PROVED;
             }
-            *reporter = sender;
             self.rtcp += 1;
         } else if self.is_proved() {
             self.srtcp += 1;

@@ -38,6 +38,9 @@ pub struct Compound {
 }
 
 impl Compound {
+    /// What is none.
+    pub const NONE: Self = Self { kind: 0, blocks: 0, first: 0, ssrc: 0, is_plain: false };
+
     /// Reads the datagram of `length` bytes that begins at `at`; `None` when it is neither
     /// RTCP nor SRTCP.
     #[inline(always)]

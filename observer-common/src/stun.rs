@@ -99,6 +99,12 @@ impl Span {
     pub const fn is_some(&self) -> bool {
         self.at != 0
     }
+
+    /// [`Bytes::forget`], of both its numbers.
+    #[inline(always)]
+    fn forget<B: Bytes>(self, packet: &B) -> Self {
+        Self { at: packet.forget(self.at), length: packet.forget(self.length) }
+    }
 }
 
 /// The attributes that say something about a path.
@@ -118,7 +124,7 @@ impl Attributes {
     /// What lies beyond the message, or beyond what was captured, is not there.
     #[inline(always)]
     pub fn read<B: Bytes>(packet: &B, at: u32, length: u32) -> Self {
-        let mut found = Self { username: Span::NONE, data: Span::NONE, nominates: false };
+        let (mut username, mut data, mut nominates) = (Span::NONE, Span::NONE, 0);
         let mut left = length.saturating_sub(HEADER);
         let mut at = at.wrapping_add(HEADER);
         for _ in 0..MAX_ATTRIBUTES {
@@ -134,20 +140,25 @@ impl Attributes {
             }
             let span = Span { at: at.wrapping_add(4), length };
             match kind {
-                USERNAME => found.username = span,
-                DATA => found.data = span,
-                USE_CANDIDATE => found.nominates = true,
+                USERNAME => username = span,
+                DATA => data = span,
+                USE_CANDIDATE => nominates = 1,
                 _ => {}
             }
+            // Else the verifier would follow each order of attributes by itself.
+            username = username.forget(packet);
+            data = data.forget(packet);
+            nominates = packet.forget(nominates);
             at = packet.forget(at.wrapping_add(whole));
-            left -= whole;
+            left = packet.forget(left - whole);
         }
-        found
+        Self { username, data, nominates: nominates != 0 }
     }
 }
 
-/// A user name, as far as there is room for it.
-#[repr(C)]
+/// A user name, as far as there is room for it. Aligned so that a copy is no call: there may be
+/// none while a path is locked.
+#[repr(C, align(8))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(
     not(target_arch = "bpf"),
@@ -175,7 +186,8 @@ impl Name {
         // FNV-1a (draft-eastlake-fnv) over words.
         const BASIS: u32 = 0x811c_9dc5;
         const PRIME: u32 = 0x0100_0193;
-        let mut name = Self { length: span.length, ..Self::NONE };
+        // Zeros that the verifier takes for what may be read: one path, however long it is.
+        let mut name = Self { words: [packet.forget(0); 16], length: span.length, hash: 0 };
         let mut hash = BASIS ^ span.length;
         let mut left = if span.length < NAME_ROOM { span.length } else { NAME_ROOM };
         for (word, at) in name.words.iter_mut().zip((0_u32..).step_by(4)) {

@@ -31,6 +31,12 @@ mod kernel {
     )]
     mod sample;
 
+    #[expect(
+        clippy::needless_borrows_for_generic_args,
+        reason = "by value, a key is copied to a stack that has no room for it"
+    )]
+    mod path;
+
     mod turn;
 
     mod stream;

@@ -8,6 +8,7 @@ mod cost;
 mod flow;
 mod loss;
 mod owner;
+mod path;
 mod place;
 
 pub use address::{Endpoint, address_words};
@@ -15,9 +16,10 @@ pub use cause::{HostCauses, ListenDrops, Softnet, Throttling, UdpErrors};
 pub use clock::WallClock;
 pub use connection::{CloseReason, Connection, ConnectionKey, Role, Totals};
 pub use cost::{MapFill, ProbeCost, ProcessUsage};
-pub use flow::{Direction, HopDelay, VoiceFlow, VoiceKey, VoiceKind};
+pub use flow::{Direction, FarLoss, HopDelay, VoiceFlow, VoiceKey, VoiceKind};
 pub use loss::Losses;
 pub use owner::{Creator, Labels, Owner, ServiceId};
+pub use path::{FlowReport, IceSession, PathFigures, PathKey, Phase, RttSource, VoicePath};
 pub use place::{Container, Place, Runtime};
 
 /// The kernel's number of a socket (`SO_COOKIE`): the same for its whole life and in

@@ -4,6 +4,7 @@ pub mod capture;
 pub mod connections;
 pub mod forwarding;
 pub mod moves;
+pub mod paths;
 pub mod services;
 pub mod targets;
 pub mod voice;

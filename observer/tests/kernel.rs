@@ -17,6 +17,8 @@ mod kernel {
     mod probation;
     mod sample;
 
+    mod path;
+
     mod silence;
 
     mod contention;

@@ -42,6 +42,12 @@ pub enum Count {
     RequestUnknown = 16,
     /// Who made a socket could not be kept.
     CreatorFailed = 17,
+    /// A path that proved to be one found no room: nothing is known of it.
+    PathTableFull = 18,
+    /// A possible path could not be taken into probation.
+    PathCandidateFailed = 19,
+    /// The far end's reports on a flow found no room.
+    ReportTableFull = 20,
 }
 
 /// `stage` and `reason` of flows evicted from probation: inserted − removed − present.
@@ -49,7 +55,7 @@ pub const EVICTED: (&str, &str) = ("voice", "candidate_evicted");
 
 impl Count {
     /// Every slot, in order.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 21] = [
         Self::FlowTableFull,
         Self::CandidateFailed,
         Self::SocketTableFull,
@@ -68,6 +74,9 @@ impl Count {
         Self::FlowContended,
         Self::RequestUnknown,
         Self::CreatorFailed,
+        Self::PathTableFull,
+        Self::PathCandidateFailed,
+        Self::ReportTableFull,
     ];
 
     /// Number of slots.
@@ -92,6 +101,9 @@ impl Count {
             Self::RequestUnknown => ("tcp", "request_unknown"),
             Self::RequestFailed => ("tcp", "insert_failed"),
             Self::CreatorFailed => ("owner", "insert_failed"),
+            Self::PathTableFull => ("path", "table_full"),
+            Self::PathCandidateFailed => ("path", "insert_failed"),
+            Self::ReportTableFull => ("path", "report_table_full"),
             Self::CandidateInserted | Self::CandidateRemoved | Self::LogSuppressed => return None,
         })
     }

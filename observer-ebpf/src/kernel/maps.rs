@@ -8,6 +8,7 @@ use observer_common::abi::{
     Candidate, FlowEntry, FlowKey, Passage, Taken,
     creator::Creator,
     loss::Count,
+    path::{PathCandidate, PathEntry, PathKey, ReportEntry},
     socket::{Closed, Socket},
 };
 
@@ -45,6 +46,18 @@ pub(super) static FORWARDERS: HashMap<u64, u32, 4096> = HashMap::new();
 /// When sampled packets were received that may be forwarded.
 #[btf_map]
 pub(super) static PASSAGES: LruHashMap<Passage, u64, 16384> = LruHashMap::new();
+
+/// Paths that proved to be one. Preallocated; only user space removes.
+#[btf_map]
+pub(super) static PATHS: HashMap<PathKey, PathEntry, 16384> = HashMap::new();
+
+/// Paths in probation. An LRU map, for anybody can send a check.
+#[btf_map]
+pub(super) static PATH_CANDIDATES: LruHashMap<PathKey, PathCandidate, 4096> = LruHashMap::new();
+
+/// What the far end reports of flows that are sent. Preallocated; only user space removes.
+#[btf_map]
+pub(super) static REPORTS: HashMap<FlowKey, ReportEntry, 16384> = HashMap::new();
 
 /// TCP connections by socket cookie.
 #[btf_map]

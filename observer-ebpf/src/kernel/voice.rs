@@ -20,7 +20,7 @@ use super::{
     flows::{self, Made},
     ledger,
     maps::{CANDIDATES, EXCLUSIONS},
-    sample,
+    path, sample,
     skb::{Skb, address, field, socket_or_count},
     turn::{Exchanged, Locked, Turn},
 };
@@ -33,16 +33,16 @@ const MAX_SEGMENTS: u32 = 128;
 static NO_CANDIDATE: Candidate = Candidate::EMPTY;
 
 /// One end's view of a datagram.
-struct Ends {
-    local: Address,
-    local_port: u16,
-    peer: Address,
-    peer_port: u16,
+pub(super) struct Ends {
+    pub(super) local: Address,
+    pub(super) local_port: u16,
+    pub(super) peer: Address,
+    pub(super) peer_port: u16,
 }
 
 impl Ends {
     #[inline(always)]
-    fn of(direction: u8, ip: &Ip, ports: [u32; 2], socket: *mut bpf_sock) -> Self {
+    pub(super) fn of(direction: u8, ip: &Ip, ports: [u32; 2], socket: *mut bpf_sock) -> Self {
         let udp = Udp::parse(ports);
         let mut ends = if direction == RECEIVE {
             Self {
@@ -143,7 +143,10 @@ fn observe_one<T: Turn>(skb: &Skb<'_>, ip: &Ip, direction: u8) {
         return; // shorter than any RTP packet
     };
     let length = skb.length().saturating_sub(ip.transport + UDP_HEADER);
-    let Some(header) = Header::parse([first, timestamp, ssrc], length) else { return };
+    let Some(header) = Header::parse([first, timestamp, ssrc], length) else {
+        path::observe::<T>(skb, [first, timestamp], length, direction);
+        return;
+    };
     let Some(socket) = socket_or_count(skb) else { return };
     let mut key = Ends::of(direction, ip, [ports, sum], socket).key(0, direction, &header);
     // The clock costs as much as a look-up, and a flow that nobody asks about does without.
@@ -233,7 +236,7 @@ fn advance_flow_apart<T: Turn>(packet: &Packet) -> bool {
 
 /// `CLOCK_MONOTONIC`, in ns.
 #[inline(always)]
-fn now() -> u64 {
+pub(super) fn now() -> u64 {
     // SAFETY: the helper has no preconditions.
     unsafe { bpf_ktime_get_ns() }
 }

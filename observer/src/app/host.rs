@@ -14,7 +14,7 @@ use crate::{
         snapshot::{Ledger as LedgerLines, Process, Snapshot, Tcp, Voice},
     },
     ledger::Ledger,
-    model::{Connection, Losses, MapFill, Owner, VoiceFlow, VoiceKey},
+    model::{Connection, IceSession, Losses, MapFill, Owner, PathFigures, VoiceFlow, VoiceKey},
     quality::score::Assumptions,
     source::{
         cause::Causes,
@@ -28,8 +28,10 @@ use crate::{
     track::{
         connections::{ConnectionReading, ConnectionTracker},
         forwarding::Forwarding,
+        moves::{Moves, Whole},
+        paths::PathTracker,
         targets::{RuleError, Targets},
-        voice::{At, VoiceReading, VoiceTracker, interruption::FarEnd},
+        voice::{At, VoiceReading, VoiceTracker, interruption::Ends},
     },
 };
 
@@ -47,9 +49,10 @@ const BATCH: usize = 1_024;
 const OWNER_ATTEMPTS: u32 = 20;
 
 /// What can be lost on this side of the kernel.
-const OWN_LOSSES: [(&str, &str); 7] = [
+const OWN_LOSSES: [(&str, &str); 8] = [
     ("voice", "forwarder_failed"),
     ("voice", "read_failed"),
+    ("path", "read_failed"),
     ("tcp", "read_failed"),
     ("ledger", "read_failed"),
     ("tcp", "end_unseen"),
@@ -60,6 +63,7 @@ const OWN_LOSSES: [(&str, &str); 7] = [
 /// Everything between the kernel and the exports.
 pub(super) struct Host {
     voice: VoiceTracker,
+    paths: PathTracker,
     connections: ConnectionTracker,
     who: Who,
     targets: Targets,
@@ -72,7 +76,10 @@ pub(super) struct Host {
     interval: Duration,
     /// How long a flow is passed over that nobody asks about.
     excluded_for: Duration,
+    /// How long audio may go one way.
+    patience: Duration,
     forwarding: Forwarding,
+    moves: Moves<IceSession>,
     /// Flows of which it is not known who has them, and how often more that is asked.
     unowned_flows: Vec<(VoiceKey, u32)>,
     /// Whether other flows are asked about since the last reading.
@@ -87,7 +94,7 @@ pub(super) struct Host {
 /// which need not keep the host from its next reading.
 pub(super) struct Moment {
     taken_at: Option<SystemTime>,
-    flows: Vec<Owned<(VoiceFlow, Option<f64>)>>,
+    flows: Vec<Owned<(VoiceFlow, PathFigures, Option<f64>)>>,
     assumptions: Arc<Assumptions>,
     open: Vec<Owned<Connection>>,
     losses: Losses,
@@ -121,6 +128,7 @@ impl Host {
         voice.set_patience(config.patience);
         Ok(Self {
             voice,
+            paths: PathTracker::new(config.flow_idle_timeout),
             connections: ConnectionTracker::new(config.connection_idle_timeout),
             who: Who::start(config, config.targets.select()?),
             targets: config.targets.clone(),
@@ -131,7 +139,9 @@ impl Host {
             limits: config.options(false).limits,
             interval: config.interval,
             excluded_for: config.flow_idle_timeout,
+            patience: config.patience.one_way,
             forwarding: Forwarding::default(),
+            moves: Moves::default(),
             unowned_flows: Vec::new(),
             reconsider: false,
             readings: 0,
@@ -162,6 +172,8 @@ impl Host {
         self.voice.set_idle(config.flow_idle_timeout);
         self.voice.assume(config.voice.clone());
         self.voice.set_patience(config.patience);
+        self.patience = config.patience.one_way;
+        self.paths.set_idle(config.flow_idle_timeout);
         self.connections.set_idle(config.connection_idle_timeout);
         Ok(())
     }
@@ -213,6 +225,7 @@ impl Host {
         self.drain(kernel);
         let outcomes = [
             ("voice", self.read_voice(kernel, &mut reading)),
+            ("path", self.read_paths(kernel)),
             ("tcp", self.read_connections(kernel)),
             ("ledger", self.read_losses(kernel)),
         ];
@@ -255,7 +268,7 @@ impl Host {
     pub(super) fn moment(&self) -> Moment {
         let name = |service| self.who.name(service).map(str::to_owned);
         let flow = |(one, mos_now): (&VoiceFlow, Option<f64>)| Owned {
-            one: (*one, mos_now),
+            one: (*one, self.paths.figures(one), mos_now),
             service: name(one.service),
             owner: self.who.owner(one.key.socket),
         };
@@ -297,8 +310,17 @@ impl Host {
                         update.forget(&flow.key);
                         self.forwarding.end(&flow.key);
                         excluded.push(flow.key);
+                        self.moves.end(&flow.key);
                     } else {
-                        update.take(flow);
+                        (flow.rtt, flow.far_loss) = self.paths.quality(&flow);
+                        let session = || self.paths.session(&flow);
+                        match self.moves.take(&flow, session, |key| update.latest(key)) {
+                            None => update.take(flow),
+                            Some(Whole { flow: whole, was: Some(was) }) => {
+                                update.join(&was, flow, whole);
+                            }
+                            Some(Whole { flow: whole, was: None }) => update.take(whole),
+                        }
                     }
                 }
                 FlowRow::Excluded { key, since_ns } => {
@@ -310,7 +332,11 @@ impl Host {
         });
         let read = update.finish();
         self.fill("flows", entries, self.limits.flows);
-        done.extend(read.ended.iter().map(|flow| flow.key));
+        for flow in &read.ended {
+            let paths = self.moves.end(&flow.key);
+            paths.iter().for_each(|path| self.forwarding.end(path));
+            done.extend(paths);
+        }
         let excluded = excluded.iter().map(|key| kernel.exclude_flow(key, now_ns));
         for error in excluded.filter_map(Result::err) {
             self.fail("voice", &error);
@@ -338,7 +364,10 @@ impl Host {
     }
 
     fn look_for_one_way_audio(&mut self) {
-        for ((service, direction), count) in self.voice.one_way(now_ns(), |_| FarEnd::Unknown) {
+        let now_ns = now_ns();
+        let (paths, patience) = (&self.paths, self.patience);
+        let far_end = |ends: &Ends| paths.far_end(ends, patience, now_ns);
+        for ((service, direction), count) in self.voice.one_way(now_ns, far_end) {
             let service = self.who.name(Some(service)).unwrap_or_default();
             expect_made(self.metrics.voice_one_way(service, direction, count));
         }
@@ -355,9 +384,6 @@ impl Host {
             }
             owner.is_none() && *attempts > 0
         });
-        for flow in &read.ended {
-            self.forwarding.end(&flow.key);
-        }
         for (socket, forwarder) in self.forwarding.take_changed() {
             if let Err(error) = kernel.forward(socket, forwarder.and_then(NonZeroU32::new)) {
                 tracing::debug!(%error, "what a socket forwards is not measured");
@@ -378,6 +404,31 @@ impl Host {
             let has_room = queue.push(record);
             self.ledger.add(QUEUE_FULL.0, QUEUE_FULL.1, u64::from(!has_room));
         }
+    }
+
+    fn read_paths(&mut self, kernel: &mut Kernel) -> io::Result<()> {
+        let mut update = self.paths.begin(now_ns());
+        let outcome = kernel.read_paths(|creators, mut path| {
+            path.service = self.who.path(&path, creators);
+            update.take(path);
+        });
+        let reports = kernel.paths_mut().read_reports(|report| update.take_report(report));
+        let read = update.finish(self.voice.flows().map(|(flow, _)| flow));
+        for key in &read.ended {
+            if let Err(error) = kernel.paths_mut().remove(key) {
+                self.fail("path", &error);
+            }
+        }
+        for report in &read.ended_reports {
+            if let Err(error) = kernel.paths_mut().remove_reports(report) {
+                self.fail("path", &error);
+            }
+        }
+        for (service, interval) in &read.services {
+            let service = self.who.name(Some(*service)).unwrap_or_default();
+            expect_made(self.metrics.paths(service, interval));
+        }
+        outcome.and(reports)
     }
 
     fn read_connections(&mut self, kernel: &mut Kernel) -> io::Result<()> {
@@ -439,15 +490,15 @@ impl Host {
 impl Moment {
     /// It as the exports have it.
     pub(super) fn snapshot(mut self) -> Snapshot {
-        self.flows.sort_by_key(|Owned { one: (one, _), .. }| {
-            (one.stream.first_ns, one.key.ssrc, one.key.direction)
+        self.flows.sort_by_key(|Owned { one: (flow, ..), .. }| {
+            (flow.stream.first_ns, flow.key.ssrc, flow.key.direction)
         });
         self.open.sort_by_key(|Owned { one, .. }| (one.established_ns, one.socket));
-        let flow = |flow: Owned<(VoiceFlow, Option<f64>)>| Voice {
-            mos_now: flow.one.1,
+        let flow = |flow: Owned<(VoiceFlow, PathFigures, Option<f64>)>| Voice {
+            mos_now: flow.one.2,
             service: flow.service,
             process: flow.owner.as_deref().map(Process::from),
-            ..Voice::new(&flow.one.0, At::Socket, &self.assumptions)
+            ..Voice::new(&flow.one.0, At::Socket, &self.assumptions).on(&flow.one.1)
         };
         let connection = |connection: Owned<Connection>| Tcp {
             service: connection.service,

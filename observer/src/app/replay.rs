@@ -74,12 +74,13 @@ fn follow<R: Read>(
     progress.finish_and_clear();
     warn(&capture);
     let ledger = ledger(&capture, &flows, outcome.as_ref().err());
+    let paths = flows.paths();
     let snapshot = Snapshot {
         taken_at: None,
         voice: flows
-            .flows()
+            .calls(&paths)
             .iter()
-            .map(|flow| Voice::new(flow, At::Capture, assumptions))
+            .map(|flow| Voice::new(flow, At::Capture, assumptions).on(&paths.figures(flow)))
             .collect(),
         websockets: Vec::new(),
         tcp: Vec::new(),

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use super::config::Config;
 use crate::{
-    model::{Connection, Owner, Role, ServiceId, SocketCookie, VoiceFlow},
+    model::{Connection, Endpoint, Owner, Role, ServiceId, SocketCookie, VoiceFlow, VoicePath},
     source::{
         ebpf::{cgroup::CgroupRoot, read::Creators},
         owner::Owners,
@@ -46,14 +46,28 @@ impl Who {
     }
 
     pub(super) fn flow(&mut self, flow: &VoiceFlow, creators: &Creators) -> Option<ServiceId> {
+        self.voice(flow.key.socket, flow.local, flow.key.peer, creators)
+    }
+
+    pub(super) fn path(&mut self, path: &VoicePath, creators: &Creators) -> Option<ServiceId> {
+        self.voice(path.key.socket, path.local, path.key.peer, creators)
+    }
+
+    fn voice(
+        &mut self,
+        socket: SocketCookie,
+        local: Endpoint,
+        peer: Endpoint,
+        creators: &Creators,
+    ) -> Option<ServiceId> {
         let subject = Subject {
             traffic: Traffic::Voice,
             role: Role::Unknown,
-            local_port: Some(flow.local.port()),
-            remote_port: Some(flow.key.peer.port()),
+            local_port: Some(local.port()),
+            remote_port: Some(peer.port()),
             owner: None,
         };
-        self.socket(flow.key.socket, None, subject, creators)
+        self.socket(socket, None, subject, creators)
     }
 
     pub(super) fn connection(

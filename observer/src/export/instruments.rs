@@ -1,6 +1,7 @@
 //! Every instrument: the one place where a metric has its name, unit, attributes,
 //! boundaries and meaning. `docs/metrics.md` is made from this.
 
+pub mod path;
 mod voice;
 
 pub use voice::{
@@ -339,7 +340,7 @@ pub const PROCESS_DESCRIPTORS: Instrument = Instrument {
 };
 
 /// Every instrument, in the order in which people read them.
-pub const ALL: [&Instrument; 38] = [
+pub const ALL: [&Instrument; 41] = [
     &VOICE_FLOWS,
     &VOICE_PACKETS,
     &VOICE_LOST,
@@ -353,6 +354,9 @@ pub const ALL: [&Instrument; 38] = [
     &VOICE_MOS,
     &VOICE_HOP_DELAY,
     &VOICE_INTERRUPTIONS,
+    &path::VOICE_RTT,
+    &path::VOICE_STALL,
+    &path::VOICE_SETUP,
     &TCP_CONNECTIONS,
     &TCP_CONNECT,
     &TCP_ACCEPT,

@@ -4,6 +4,8 @@ mod maker;
 
 mod voice;
 
+mod path;
+
 mod tcp;
 
 mod cause;
@@ -22,10 +24,12 @@ use crate::{
     model::{Direction, Role, VoiceKind},
     track::{
         connections::ConnectionInterval,
+        paths::PathInterval,
         voice::{VoiceInterval, interruption::Reason},
     },
 };
 use own::Own;
+use path::PathMetrics;
 use tcp::TcpMetrics;
 use voice::VoiceMetrics;
 
@@ -42,6 +46,7 @@ pub struct Metrics {
 struct Service {
     registry: Registry,
     voice: Option<VoiceMetrics>,
+    paths: Option<PathMetrics>,
     tcp: Option<TcpMetrics>,
 }
 
@@ -68,6 +73,15 @@ impl Metrics {
     /// When two instruments have one name.
     pub fn voice(&mut self, service: &str, interval: &VoiceInterval) -> prometheus::Result<()> {
         self.service(service)?.voice()?.interval(interval);
+        Ok(())
+    }
+
+    /// Takes in what happened on the paths of a service.
+    ///
+    /// # Errors
+    /// When two instruments have one name.
+    pub fn paths(&mut self, service: &str, interval: &PathInterval) -> prometheus::Result<()> {
+        self.service(service)?.paths()?.interval(interval);
         Ok(())
     }
 
@@ -167,7 +181,7 @@ impl Metrics {
             Entry::Vacant(place) => {
                 let labels = HashMap::from([(SERVICE.label(), name.to_owned())]);
                 let registry = Registry::new_custom(None, Some(labels))?;
-                Ok(place.insert(Service { registry, voice: None, tcp: None }))
+                Ok(place.insert(Service { registry, voice: None, paths: None, tcp: None }))
             }
         }
     }
@@ -178,6 +192,13 @@ impl Service {
         match &mut self.voice {
             Some(voice) => Ok(voice),
             none => Ok(none.insert(VoiceMetrics::new(&self.registry)?)),
+        }
+    }
+
+    fn paths(&mut self) -> prometheus::Result<&mut PathMetrics> {
+        match &mut self.paths {
+            Some(paths) => Ok(paths),
+            none => Ok(none.insert(PathMetrics::new(&self.registry)?)),
         }
     }
 

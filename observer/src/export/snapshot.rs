@@ -3,15 +3,17 @@
 //! Durations are in ms, addresses `ip:port`; what is not known is `null`, never 0.
 
 mod header;
+mod path;
 
 use std::time::{Duration, SystemTime};
 
 pub use header::HeaderExtensions;
+pub use path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    model::{self, Connection, Endpoint, Owner, Role, Runtime, VoiceFlow},
+    model::{self, Connection, Endpoint, Owner, PathFigures, Role, Runtime, VoiceFlow},
     quality::{
         burst::Losses,
         codec::UNKNOWN,
@@ -98,6 +100,9 @@ pub struct Voice {
     /// The largest.
     #[serde(default)]
     pub hop_delay_max_ms: Option<f64>,
+    /// How often it moved to another path.
+    #[serde(default)]
+    pub moves: u32,
     /// What header extensions tell.
     #[serde(default)]
     pub extensions: Option<HeaderExtensions>,
@@ -115,6 +120,9 @@ pub struct Voice {
     pub no_score: Option<String>,
     /// From the first packet to the last.
     pub duration_ms: f64,
+    /// Its path; `null` where nobody looked for it.
+    #[serde(default)]
+    pub path: Option<Path>,
     /// The service that it is counted for.
     #[serde(default)]
     pub service: Option<String>,
@@ -280,12 +288,14 @@ impl Voice {
             rtt_ms: None,
             hop_delay_ms: flow.hop.mean().map(to_ms),
             hop_delay_max_ms: (flow.hop.count != 0).then(|| ns_to_ms(flow.hop.max_ns)),
+            moves: flow.moves,
             extensions: HeaderExtensions::new(&flow.extensions),
             mos: sound.score.ok().map(|score| score.rating.mos),
             mos_now: None,
             score: sound.score.as_ref().ok().map(Score::from),
             no_score: sound.score.err().map(|why| why.as_str().to_owned()),
             duration_ms: ns_to_ms(stream.last_ns.saturating_sub(stream.first_ns)),
+            path: None,
             service: None,
             process: None,
         }
@@ -313,6 +323,16 @@ impl From<&score::Score> for Score {
             delay: delay_source.as_str().to_owned(),
             vantage: vantage.as_str().to_owned(),
         }
+    }
+}
+
+impl Voice {
+    /// It, with what is known of its path.
+    #[must_use]
+    pub fn on(mut self, path: &PathFigures) -> Self {
+        self.rtt_ms = path.rtt.map(|(_, time)| to_ms(time));
+        self.path = Some(Path::new(path, self.clock_rate));
+        self
     }
 }
 

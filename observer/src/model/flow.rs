@@ -51,7 +51,7 @@ pub struct VoiceKind {
 }
 
 /// A flow, as it stood at one moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct VoiceFlow {
     /// Its key.
     pub key: VoiceKey,
@@ -67,6 +67,19 @@ pub struct VoiceFlow {
     pub hop: HopDelay,
     /// How often it has moved to another path.
     pub moves: u32,
+    /// Round trip of its path, where one was measured.
+    pub rtt: Option<Duration>,
+    /// What the far end missed of a flow that is sent, where it says so.
+    pub far_loss: Option<FarLoss>,
+}
+
+/// What the far end missed, by its RTCP; ratios from 0 to 1.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct FarLoss {
+    /// Since its report before the last.
+    pub recent: f64,
+    /// Since its first.
+    pub whole: f64,
 }
 
 /// Delays of sampled packets from their receipt to their transmission by a process that
@@ -109,7 +122,7 @@ impl VoiceFlow {
     pub const fn new(key: VoiceKey, local: Endpoint, stream: Flow) -> Self {
         let service = Some(ServiceId::UNKNOWN);
         let (extensions, hop) = (Extensions::NONE, HopDelay::NONE);
-        Self { key, service, local, stream, extensions, hop, moves: 0 }
+        Self { key, service, local, stream, extensions, hop, moves: 0, rtt: None, far_loss: None }
     }
 
     /// Where the packets come from.

@@ -18,4 +18,6 @@ pub mod diag;
 
 pub mod adopt;
 
+pub mod paths;
+
 pub mod read;

@@ -1,11 +1,14 @@
 //! Voice flows of a capture: what the kernel programs do with a packet, for packets
 //! that come from a file.
 
+mod paths;
+
 use std::collections::HashMap;
 
 use observer_common::{
     bytes::Bytes as _,
-    packet::{Address, Ip, UDP, UDP_HEADER, Udp, Unparsed},
+    demux::{Seen, What},
+    packet::{Ip, UDP, UDP_HEADER, Udp, Unparsed},
     rtp::{
         HEADER, Header,
         extension::{Elements, SAMPLED},
@@ -14,13 +17,18 @@ use observer_common::{
     },
 };
 
+use super::{
+    moves::{Moves, Whole},
+    paths::PathTracker,
+};
 use crate::model::{Direction, Endpoint, Losses, SocketCookie, VoiceFlow, VoiceKey};
+use paths::{Beside, CapturePaths, End, Full};
 
 /// A flow of a capture: no socket is known, but both ends are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Key {
-    source: (Address, u16),
-    destination: (Address, u16),
+    source: End,
+    destination: End,
     ssrc: u32,
 }
 
@@ -48,6 +56,7 @@ pub struct CaptureFlows {
     max_candidates: usize,
     flows: HashMap<Key, Followed>,
     candidates: HashMap<Key, Candidate>,
+    paths: CapturePaths,
     losses: Losses,
     packets: u64,
 }
@@ -62,6 +71,7 @@ impl CaptureFlows {
             max_candidates,
             flows: HashMap::new(),
             candidates: HashMap::new(),
+            paths: CapturePaths::new(max_flows.saturating_add(max_candidates)),
             losses: Losses::new(),
             packets: 0,
         }
@@ -89,12 +99,47 @@ impl CaptureFlows {
         &self.losses
     }
 
+    /// Every flow with what is known of its path, in the order in which they began. One that
+    /// moved from path to path is one flow.
+    #[must_use]
+    pub fn calls(&self, paths: &PathTracker) -> Vec<VoiceFlow> {
+        let mut moves = Moves::default();
+        let mut calls = Vec::<VoiceFlow>::new();
+        for (at, mut flow) in self.flows().into_iter().enumerate() {
+            (flow.rtt, flow.far_loss) = paths.quality(&flow);
+            let session = paths.session(&flow);
+            // There are no sockets, and a source may send one stream to many.
+            flow.key.socket = SocketCookie(at as u64 + 1);
+            let known = |key: &VoiceKey| calls.iter().find(|known| known.key == *key).copied();
+            match moves.take(&flow, || session, known) {
+                Some(Whole { flow: whole, was: Some(was) }) => {
+                    calls.iter_mut().filter(|call| call.key == was).for_each(|call| *call = whole);
+                }
+                Some(Whole { flow: whole, was: None }) => {
+                    let same = calls.iter_mut().filter(|call| call.key == whole.key);
+                    same.for_each(|call| *call = whole);
+                }
+                None => calls.push(flow),
+            }
+        }
+        for call in &mut calls {
+            call.key.socket = SocketCookie(0);
+        }
+        calls
+    }
+
     /// Every flow, in the order in which they began.
     #[must_use]
     pub fn flows(&self) -> Vec<VoiceFlow> {
         let mut flows: Vec<_> = self.flows.values().collect();
         flows.sort_by_key(|followed| followed.place);
         flows.into_iter().map(|followed| followed.flow).collect()
+    }
+
+    /// What is known of their paths.
+    #[must_use]
+    pub fn paths(&self) -> PathTracker {
+        self.paths.tracker(self.flows.values().map(|followed| &followed.flow))
     }
 
     fn datagram(&mut self, bytes: &&[u8], ip: &Ip, wire_length: u32, time_ns: u64) {
@@ -105,24 +150,63 @@ impl CaptureFlows {
             return;
         };
         let length = wire_length.saturating_sub(ip.transport + UDP_HEADER);
-        let Some(header) = Header::parse([first, timestamp, ssrc], length) else { return };
         let udp = Udp::parse([ports, sum]);
-        let key = Key {
+        let mut key = Key {
             source: (ip.source, udp.source),
             destination: (ip.destination, udp.destination),
-            ssrc: header.ssrc,
+            ssrc: 0,
         };
-        if let Some(Followed { flow, .. }) = self.flows.get_mut(&key) {
-            flow.stream.advance(&header, length, time_ns);
-            if header.sequence.is_multiple_of(SAMPLED)
-                && let Some(told) = Elements::read(bytes, ip.transport + UDP_HEADER, first)
-            {
-                flow.extensions.advance(&told, flow.stream.packets, time_ns);
+        match Header::parse([first, timestamp, ssrc], length) {
+            Some(header) => {
+                self.media(&mut key, &header, length, time_ns);
+                if header.sequence.is_multiple_of(SAMPLED) {
+                    self.sample(&key, bytes, (ip.transport + UDP_HEADER, first), time_ns);
+                }
             }
+            None => self.beside(bytes, ip.transport + UDP_HEADER, length, key, time_ns),
+        }
+    }
+
+    /// Looks at the header extensions of a packet of a flow.
+    fn sample(&mut self, key: &Key, bytes: &&[u8], (at, first): (u32, u32), time_ns: u64) {
+        if let Some(Followed { flow, .. }) = self.flows.get_mut(key)
+            && let Some(told) = Elements::read(bytes, at, first)
+        {
+            flow.extensions.advance(&told, flow.stream.packets, time_ns);
+        }
+    }
+
+    fn media(&mut self, key: &mut Key, header: &Header, length: u32, time_ns: u64) {
+        key.ssrc = header.ssrc;
+        if let Some(Followed { flow, .. }) = self.flows.get_mut(key) {
+            flow.stream.advance(header, length, time_ns);
             self.packets += 1;
             return;
         }
-        self.probe(key, &header, length, time_ns);
+        self.probe(*key, header, length, time_ns);
+    }
+
+    /// A datagram that is no media, or media by way of a relay.
+    fn beside(&mut self, bytes: &&[u8], mut at: u32, length: u32, mut key: Key, time_ns: u64) {
+        let mut seen = Seen::read(bytes, at, length);
+        if let Some(Seen { what: What::Relayed, span: inner, .. }) = seen {
+            let header = bytes.words(inner.at);
+            if let Some(header) = header.and_then(|words| Header::parse(words, inner.length)) {
+                self.media(&mut key, &header, inner.length, time_ns);
+                return;
+            }
+            at = inner.at;
+            seen = Seen::read(bytes, at, inner.length);
+        }
+        let Some(seen) = seen else { return };
+        let Key { source, destination, .. } = key;
+        let datagram = Beside { bytes, at, source, destination, time_ns, seen };
+        let flows = &self.flows;
+        let is_flow =
+            |source, destination, ssrc| flows.contains_key(&Key { source, destination, ssrc });
+        if let Err(Full) = self.paths.take(&datagram, is_flow) {
+            self.lose("path", "table_full", 1);
+        }
     }
 
     fn probe(&mut self, key: Key, header: &Header, length: u32, time_ns: u64) {

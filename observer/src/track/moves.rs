@@ -74,15 +74,14 @@ impl<S: Copy + Eq + Hash> Moves<S> {
     pub fn take(
         &mut self,
         flow: &VoiceFlow,
-        session: Option<S>,
+        session: impl FnOnce() -> Option<S>,
         known: impl FnOnce(&VoiceKey) -> Option<VoiceFlow>,
     ) -> Option<Whole> {
-        let stream = match (self.known.get(&flow.key), session) {
-            (Some(stream), _) => *stream,
-            (None, None) => return None,
-            (None, Some(session)) => {
+        let stream = match self.known.get(&flow.key) {
+            Some(stream) => *stream,
+            None => {
                 let VoiceKey { ssrc, direction, .. } = flow.key;
-                let stream = Stream { session, ssrc, direction };
+                let stream = Stream { session: session()?, ssrc, direction };
                 self.known.insert(flow.key, stream);
                 stream
             }

@@ -2,6 +2,8 @@
 
 pub(crate) mod rtp;
 
+pub(crate) mod beside;
+
 pub(crate) mod socket;
 
 pub(crate) mod path;

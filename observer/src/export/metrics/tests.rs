@@ -36,6 +36,7 @@ fn every_instrument_is_exposed() {
     });
     metrics.voice_flows([("chat", kind(8), 1)].into_iter()).unwrap();
     metrics.tcp("chat", &ConnectionInterval::default()).unwrap();
+    metrics.paths("chat", &PathInterval::default()).unwrap();
     let mut ledger = Ledger::default();
     ledger.add("voice", "read_failed", 1);
     metrics.ledger(&ledger);

@@ -135,6 +135,10 @@ pub fn load(options: &Options) -> Result<Loaded, LoadError> {
         .map_max_entries(map::PLACES, limits.flows)
         .map_max_entries(map::FREE, limits.flows)
         .map_max_entries(map::CANDIDATES, limits.candidates)
+        // A path carries two flows or more.
+        .map_max_entries(map::PATHS, limits.flows.div_ceil(2))
+        .map_max_entries(map::REPORTS, limits.flows.div_ceil(2))
+        .map_max_entries(map::PATH_CANDIDATES, limits.candidates.div_ceil(4))
         .map_max_entries(map::SOCKETS, limits.sockets)
         .map_max_entries(map::CREATORS, limits.sockets)
         .map_max_entries(map::EVENTS, limits.ring_bytes)

@@ -25,11 +25,12 @@ use super::{
     adopt::{Adoption, adopt},
     flows::Flows,
     load::{LoadError, Loaded, Options, ProbeState, load},
+    paths::Paths,
     table::{Inserted, Table},
 };
 use crate::model::{
     Connection, ConnectionKey, Creator, Direction, Endpoint, HopDelay, Losses, ProbeCost, Role,
-    ServiceId, SocketCookie, Totals, VoiceFlow, VoiceKey,
+    ServiceId, SocketCookie, Totals, VoiceFlow, VoiceKey, VoicePath,
 };
 
 /// An entry of the table of flows.
@@ -51,6 +52,7 @@ pub enum FlowRow {
 pub struct Kernel {
     loaded: Loaded,
     flows: Flows,
+    paths: Paths,
     sockets: Table<u64, Socket>,
     creators: Creators,
     forwarders: Table<u64, u32>,
@@ -69,6 +71,7 @@ impl Kernel {
     pub fn start(options: &Options) -> Result<Self, LoadError> {
         let mut loaded = load(options)?;
         let flows = Flows::new(&mut loaded.ebpf)?;
+        let paths = Paths::new(&mut loaded.ebpf)?;
         let mut take = |name: &'static str| {
             loaded.ebpf.take_map(name).ok_or(LoadError::Map { name, reason: "is missing" })
         };
@@ -89,6 +92,7 @@ impl Kernel {
         Ok(Self {
             loaded,
             flows,
+            paths,
             sockets,
             creators,
             forwarders,
@@ -223,6 +227,19 @@ impl Kernel {
             },
             None => self.forwarders.remove(&socket.0),
         }
+    }
+
+    /// Calls `each` with every path of voice, each of one moment.
+    ///
+    /// # Errors
+    /// What the kernel said; paths read till then were passed to `each`.
+    pub fn read_paths(&mut self, each: impl FnMut(&Creators, VoicePath)) -> io::Result<()> {
+        self.paths.read(&self.creators, each)
+    }
+
+    /// The tables of paths and of reports.
+    pub const fn paths_mut(&mut self) -> &mut Paths {
+        &mut self.paths
     }
 
     /// Calls `each` with every TCP connection that stands, or whose end found no room in

@@ -14,7 +14,7 @@ struct Known {
 
 impl Known {
     fn take(&mut self, flow: &VoiceFlow, session: Option<u32>) -> Option<Whole> {
-        let whole = self.moves.take(flow, session, |key| self.flows.get(key).copied());
+        let whole = self.moves.take(flow, || session, |key| self.flows.get(key).copied());
         self.flows.insert(flow.key, *flow);
         whole
     }

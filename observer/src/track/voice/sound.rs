@@ -1,11 +1,12 @@
 //! How a flow sounded: in an interval, or over all of it.
 
 use crate::{
-    model::{Direction, VoiceFlow},
+    model::{Direction, FarLoss, VoiceFlow},
     quality::{
         burst::{Losses, Runs},
+        emodel::Percent,
         lateness::{Buffer, Delays, History, Length},
-        score::{Assumptions, Evidence, Reception, Score, Unknown},
+        score::{Assumptions, Evidence, Reception, Report, Score, Unknown},
     },
 };
 
@@ -52,7 +53,7 @@ impl Sound {
             runs: Losses(stream.transitions()).runs(),
             adaptive: delays.fitting(),
         };
-        heard.sound(flow, assumptions, at)
+        heard.sound(flow, assumptions, at, |far| far.whole)
     }
 
     /// Of a flow since a reading `before`, in which `lost` of `expected` packets did not
@@ -77,12 +78,18 @@ impl Sound {
         if flow.stream.is_clock_known() {
             history.see(&delays);
         }
-        heard.sound(flow, assumptions, At::Socket)
+        heard.sound(flow, assumptions, At::Socket, |far| far.recent)
     }
 }
 
 impl Heard {
-    fn sound(&self, flow: &VoiceFlow, assumptions: &Assumptions, at: At) -> Sound {
+    fn sound(
+        &self,
+        flow: &VoiceFlow,
+        assumptions: &Assumptions,
+        at: At,
+        far_loss: fn(FarLoss) -> f64,
+    ) -> Sound {
         let late = |buffer: Buffer| self.delays.late(buffer.length(self.adaptive));
         let ratio = |buffer| (late(buffer) as f64 / self.expected.max(1) as f64).min(1.0);
         let is_timed = flow.stream.is_clock_known();
@@ -93,13 +100,14 @@ impl Heard {
             late: if is_timed { late(buffer) } else { 0 },
             burst_ratio: self.runs.burst_ratio(self.expected),
             buffer: buffer.length(self.adaptive),
-            rtt: None,
+            rtt: flow.rtt,
         };
         let evidence = match (at, flow.key.direction) {
             (At::Capture, _) => Evidence::Captured(reception),
             (At::Socket, Direction::Receive) => Evidence::Received(reception),
             (At::Socket, Direction::Transmit) => {
-                Evidence::Sent { packets: self.expected, report: None }
+                let report = |far| Report { loss: Percent::fraction(far_loss(far)), rtt: flow.rtt };
+                Evidence::Sent { packets: self.expected, report: flow.far_loss.map(report) }
             }
         };
         Sound {

@@ -92,7 +92,7 @@ fn ours(collector: &Otelcol, ssrcs: &[u32]) -> Vec<Span> {
 }
 
 /// Each figure of the snapshot under the name that it has in a record, in its unit.
-fn figures(flow: &Voice) -> [(&'static str, Option<f64>); 18] {
+fn figures(flow: &Voice) -> [(&'static str, Option<f64>); 29] {
     let count = |count: u64| Some(count as f64);
     let seconds = |ms: Option<f64>| ms.map(|ms| ms / 1e3);
     [
@@ -112,6 +112,17 @@ fn figures(flow: &Voice) -> [(&'static str, Option<f64>); 18] {
         ("observer.voice.delta_max", seconds(flow.delta_max_ms)),
         ("observer.voice.bursts", flow.bursts.map(|bursts| bursts as f64)),
         ("observer.voice.burst.ratio", flow.burst_loss_ratio),
+        ("observer.voice.burst.density", flow.burst_density),
+        ("observer.voice.gap.density", flow.gap_density),
+        ("observer.voice.late.ratio.fixed_50ms", flow.late.map(|late| late.fixed_50ms)),
+        ("observer.voice.late.ratio.fixed_200ms", flow.late.map(|late| late.fixed_200ms)),
+        ("observer.voice.late.ratio.adaptive", flow.late.map(|late| late.adaptive)),
+        ("observer.voice.rating", flow.score.as_ref().map(|score| score.r)),
+        ("observer.voice.mouth_to_ear", seconds(flow.score.as_ref().map(|score| score.delay_ms))),
+        ("observer.voice.ie", flow.score.as_ref().map(|score| score.ie)),
+        ("observer.voice.bpl", flow.score.as_ref().map(|score| score.bpl)),
+        ("observer.voice.hop.delay", seconds(flow.hop_delay_ms)),
+        ("observer.voice.hop.delay_max", seconds(flow.hop_delay_max_ms)),
         ("observer.voice.rtt", seconds(flow.rtt_ms)),
         ("observer.voice.mos", flow.mos),
     ]
@@ -123,6 +134,8 @@ fn agrees(span: &Span, flow: &Voice, call: &Call, has_ended: bool) {
     assert_eq!(Some(&span.service), flow.service.as_ref());
     assert_eq!(span.text("network.io.direction"), flow.direction.as_deref());
     assert_eq!(span.text("voice.codec"), flow.codec.as_deref());
+    assert_eq!(span.text("voice.model"), flow.score.as_ref().map(|score| score.model.as_str()));
+    assert_eq!(span.text("voice.no_score"), flow.no_score.as_deref());
     assert_eq!(span.attributes["observer.voice.ended"]["boolValue"], has_ended);
     for (name, expected) in figures(flow) {
         let found = span.number(name);
@@ -225,7 +238,9 @@ fn is_private(collector: &Otelcol, calls: &[Call]) {
         for (name, value) in &span.attributes {
             assert!(ATTRIBUTES.iter().any(|one| one.name == name), "{name}");
             if let Some(text) = value["stringValue"].as_str() {
-                assert!(text.chars().all(char::is_alphanumeric), "{name}: {text}");
+                let is_word = |letter: char| letter.is_alphanumeric() || letter == '_';
+                let model = name == "voice.model" && text.starts_with("g107");
+                assert!(text.chars().all(is_word) || model, "{name}: {text}");
             }
         }
     }

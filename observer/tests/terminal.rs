@@ -76,7 +76,7 @@ fn the_log_waits_until_the_view_has_ended() {
     let listen = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let arguments = ["-v", "run", "--demo", "--interval", "200ms", "--listen", &listen];
     for signal in [libc::SIGHUP, libc::SIGTERM] {
-        let mut terminal = Terminal::start(&mut observer(&arguments), 100, 24);
+        let mut terminal = Terminal::start(&mut observer(&arguments), 240, 24);
         terminal.wait_for(ENTER);
         // Its two flows are on the page, so the log has spoken of them.
         terminal.wait_for("pcma");

@@ -1,14 +1,24 @@
 //! How bad a figure is, said by a mark before it is said by a colour.
 
 /// Share of packets lost above which a listener hears it.
-const LOSS_WARNING: f64 = 0.01;
+pub(super) const LOSS_WARNING: f64 = 0.01;
 /// Share of packets lost above which speech suffers.
-const LOSS_BAD: f64 = 0.05;
+pub(super) const LOSS_BAD: f64 = 0.05;
 /// Jitter above which common jitter buffers begin to drop.
-const JITTER_WARNING_MS: f64 = 30.0;
+pub(super) const JITTER_WARNING_MS: f64 = 30.0;
+/// Round trip above which people begin to talk at once (ITU-T G.114 wants 150 ms one way;
+/// operators alert here).
+pub(super) const ROUND_TRIP_WARNING_MS: f64 = 400.0;
+/// Score below which many users are dissatisfied, and below which nearly all are (ITU-T G.107
+/// annex B).
+const MOS_WARNING: f64 = 3.6;
+const MOS_BAD: f64 = 3.1;
 
 /// What the marks mean.
-pub(super) const LEGEND: &str = "! loss > 1 % or jitter > 30 ms, !! loss > 5 %";
+pub(super) const LEGEND: [&str; 2] = [
+    "! loss or late > 1 %, jitter > 30 ms, round trip > 400 ms, MOS < 3.6",
+    "!! loss or late > 5 %, MOS < 3.1",
+];
 
 /// A judgement on one figure.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,6 +49,22 @@ impl Grade {
         if ms > JITTER_WARNING_MS { Self::Warning } else { Self::Fine }
     }
 
+    /// Of a round trip.
+    pub(super) fn of_round_trip(ms: f64) -> Self {
+        if ms > ROUND_TRIP_WARNING_MS { Self::Warning } else { Self::Fine }
+    }
+
+    /// Of a mean opinion score.
+    pub(super) fn of_mos(mos: f64) -> Self {
+        if mos < MOS_BAD {
+            Self::Bad
+        } else if mos < MOS_WARNING {
+            Self::Warning
+        } else {
+            Self::Fine
+        }
+    }
+
     /// What stands before the figure.
     pub(super) const fn mark(self) -> &'static str {
         match self {
@@ -61,6 +87,9 @@ mod tests {
             ["! ", "!! ", "!! "]
         );
         assert_eq!([30.0, 30.1].map(Grade::of_jitter), [Grade::Fine, Grade::Warning]);
+        assert_eq!([400.0, 401.0].map(Grade::of_round_trip), [Grade::Fine, Grade::Warning]);
+        let mos = [4.5, 3.6, 3.59, 3.1, 3.09, 1.0].map(Grade::of_mos).map(Grade::mark);
+        assert_eq!(mos, ["", "", "! ", "! ", "!! ", "!! "]);
         assert_eq!(Grade::of_loss(f64::NAN), Grade::Fine);
     }
 }

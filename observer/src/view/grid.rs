@@ -2,7 +2,7 @@
 
 use ratatui::text::Span;
 
-use super::grade::Grade;
+use super::{grade::Grade, number::UNKNOWN};
 
 /// Spaces between two columns.
 pub(super) const GAP: usize = 2;
@@ -44,6 +44,8 @@ pub(super) struct Column<R> {
     /// Width down to which it gives way to further columns; `None` where its texts are
     /// never shortened.
     legible: Option<usize>,
+    /// Whether it is left out where nothing in it is known.
+    elusive: bool,
     cell: fn(&R) -> Cell,
 }
 
@@ -72,18 +74,26 @@ impl Cell {
 impl<R> Column<R> {
     /// A column of words.
     pub(super) const fn words(name: &'static str, rank: u8, cell: fn(&R) -> Cell) -> Self {
-        Self { name, numeric: false, rank, least: 0, legible: None, cell }
+        Self { name, numeric: false, rank, least: 0, legible: None, elusive: false, cell }
     }
 
     /// A column of figures.
     pub(super) const fn figures(name: &'static str, rank: u8, cell: fn(&R) -> Cell) -> Self {
-        Self { name, numeric: true, rank, least: 0, legible: None, cell }
+        Self { name, numeric: true, rank, least: 0, legible: None, elusive: false, cell }
     }
 
     /// A column of addresses: it stays, and is shortened where it must be, down to
     /// `legible` before another column goes.
     pub(super) const fn address(name: &'static str, legible: usize, cell: fn(&R) -> Cell) -> Self {
-        Self { name, numeric: false, rank: 0, least: 0, legible: Some(legible), cell }
+        Self {
+            name,
+            numeric: false,
+            rank: 0,
+            least: 0,
+            legible: Some(legible),
+            elusive: false,
+            cell,
+        }
     }
 
     /// A column of names, which are shortened as addresses are, down to `legible`.
@@ -93,7 +103,13 @@ impl<R> Column<R> {
         legible: usize,
         cell: fn(&R) -> Cell,
     ) -> Self {
-        Self { name, numeric: false, rank, least: 0, legible: Some(legible), cell }
+        Self { name, numeric: false, rank, least: 0, legible: Some(legible), elusive: false, cell }
+    }
+
+    /// Left out where no row knows what it says.
+    pub(super) const fn where_known(mut self) -> Self {
+        self.elusive = true;
+        self
     }
 
     /// Never narrower than `least`, so that it stands still while its figures change.
@@ -135,7 +151,10 @@ pub(super) fn fit<R>(
         })
         .collect();
     let place = |(column, width): (usize, &usize)| Place { column, width: *width };
-    let mut places: Vec<Place> = natural.iter().enumerate().map(place).collect();
+    let is_known = |place: &Place| {
+        !columns[place.column].elusive || cells.iter().any(|row| row[place.column].text != UNKNOWN)
+    };
+    let mut places: Vec<Place> = natural.iter().enumerate().map(place).filter(is_known).collect();
     let Some(room) = room else { return places };
     if total(&places) <= room {
         return places;

@@ -5,8 +5,9 @@ use crate::export::snapshot::{Ledger, Lost, Snapshot, Tcp, Voice};
 use super::{
     grade::{Grade, LEGEND},
     grid::{self, ADDRESS, ARROW_ADDRESS, Cell, Column, GAP, Place},
-    number::{bytes, decimal, duration, known, percent_down, plural},
-    socket, voice,
+    number::{bytes, decimal, duration, known, percent, percent_down, plural},
+    socket,
+    voice::{self, Trouble},
 };
 
 /// How a table is to look.
@@ -18,21 +19,32 @@ pub struct Style {
     pub width: Option<u16>,
 }
 
+type FlowColumn = Column<Voice>;
+
 const VOICE: &[Column<Voice>] = &[
-    Column::address("source", ADDRESS, |flow| flow.src.clone().into()),
-    Column::address("→ destination", ARROW_ADDRESS, |flow| format!("→ {}", flow.dst).into()),
-    Column::words("ssrc", 7, |flow| voice::ssrc(flow).into()),
-    Column::words("codec/PT", 5, |flow| voice::codec(flow).into()),
-    Column::words("direction", 6, |flow| voice::direction(flow).into()),
-    Column::figures("packets", 1, |flow| flow.packets.to_string().into()),
-    Column::figures("lost", 2, |flow| flow.lost.to_string().into()),
-    Column::figures("loss %", 0, |flow| voice::loss_cell(voice::loss_ratio(flow))),
-    Column::figures("dup", 9, |flow| flow.duplicates.to_string().into()),
-    Column::figures("reord", 8, |flow| flow.reordered.to_string().into()),
-    Column::figures("jitter ms", 0, |flow| voice::jitter_cell(flow.jitter_mean_ms)),
-    Column::figures("jitter max", 3, |flow| known(flow.jitter_max_ms, decimal).into()),
-    Column::figures("gap ms", 4, |flow| known(flow.delta_max_ms, decimal).into()),
-    Column::figures("duration", 5, |flow| duration(flow.duration_ms).into()),
+    FlowColumn::address("source", ADDRESS, |flow| flow.src.clone().into()),
+    FlowColumn::address("→ destination", ARROW_ADDRESS, |flow| format!("→ {}", flow.dst).into()),
+    FlowColumn::words("ssrc", 7, |flow| voice::ssrc(flow).into()),
+    FlowColumn::words("codec/PT", 5, |flow| voice::codec(flow).into()),
+    FlowColumn::words("direction", 6, |flow| voice::direction(flow).into()).where_known(),
+    FlowColumn::words("why", 1, voice::why_cell),
+    FlowColumn::figures("MOS", 2, |flow| voice::mos_cell(flow.mos)).where_known(),
+    FlowColumn::figures("packets", 2, |flow| flow.packets.to_string().into()),
+    FlowColumn::figures("lost", 3, |flow| flow.lost.to_string().into()),
+    FlowColumn::figures("loss %", 0, |flow| voice::loss_cell(voice::loss_ratio(flow))),
+    FlowColumn::figures("late %", 5, |flow| voice::loss_cell(flow.late.map(|late| late.adaptive)))
+        .where_known(),
+    FlowColumn::figures("bursts", 6, |flow| known(flow.bursts, |count| count.to_string()).into())
+        .where_known(),
+    FlowColumn::figures("in bursts %", 7, |flow| known(flow.burst_loss_ratio, percent).into())
+        .where_known(),
+    FlowColumn::figures("dup", 9, |flow| flow.duplicates.to_string().into()),
+    FlowColumn::figures("reord", 8, |flow| flow.reordered.to_string().into()),
+    FlowColumn::figures("jitter ms", 0, |flow| voice::jitter_cell(flow.jitter_mean_ms)),
+    FlowColumn::figures("jitter max", 4, |flow| known(flow.jitter_max_ms, decimal).into()),
+    FlowColumn::figures("rtt ms", 3, |flow| voice::round_trip_cell(flow.rtt_ms)).where_known(),
+    FlowColumn::figures("gap ms", 5, |flow| known(flow.delta_max_ms, decimal).into()),
+    FlowColumn::figures("duration", 5, |flow| duration(flow.duration_ms).into()),
 ];
 
 const TCP: &[Column<Tcp>] = &[
@@ -53,7 +65,9 @@ const TCP: &[Column<Tcp>] = &[
 #[must_use]
 pub fn render(snapshot: &Snapshot, style: Style) -> String {
     let mut flows: Vec<&Voice> = snapshot.voice.iter().collect();
-    flows.sort_by(|a, b| voice::badness(b, a));
+    flows.sort_by(|a, b| {
+        Trouble::compare(voice::trouble(b), voice::trouble(a)).then_with(|| voice::badness(b, a))
+    });
     let mut connections: Vec<&Tcp> = snapshot.tcp.iter().collect();
     connections.sort_by(|a, b| socket::badness(b, a));
 
@@ -85,7 +99,9 @@ impl Page {
                 self.row(columns, &places, row);
             }
             if cells.iter().flatten().any(|cell| cell.grade != Grade::Fine) {
-                self.line(&grid::shortened(LEGEND, self.room().unwrap_or(usize::MAX)));
+                for line in LEGEND {
+                    self.line(&grid::shortened(line, self.room().unwrap_or(usize::MAX)));
+                }
             }
         }
         self.text.push('\n');

@@ -27,6 +27,8 @@ use self::{
 
 mod subject;
 
+mod trend;
+
 mod connection;
 mod flow;
 

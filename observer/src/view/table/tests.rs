@@ -69,13 +69,14 @@ fn at(width: u16) -> String {
 fn every_column_where_there_is_room() {
     let expected = "\
 Voice: 5 voice flows, worst first
-source                                → destination                           ssrc        codec/PT  direction  packets  lost   loss %  dup  reord  jitter ms  jitter max  gap ms  duration
-10.0.0.3:5004                         → 10.0.0.2:6000                         0x00001a2b  pcmu/0    ↓ receive      940    60  !! 6.00    2      3       2.00        4.00     120     1m05s
-10.0.0.4:5004                         → 10.0.0.2:6000                         0x00001a2b  pcmu/0    ↓ receive      970    30   ! 3.00    2      3       2.00        4.00     120     1m05s
-10.0.0.9:5004                         → 10.0.0.2:6000                         0x00001a2b  pcmu/0    ↓ receive     1000     0        0    2      3     ! 31.0        62.0     120     1m05s
-10.0.0.1:5004                         → 10.0.0.2:6000                         0x00001a2b  pcmu/0    ↓ receive     1000     0        0    2      3       1.50        3.00     120     1m05s
-[2001:db8:85a3::8a2e:370:7334]:50004  → [2001:db8:85a3::8a2e:370:7335]:50006  0x00000000  –/111     –                0     0        –    0      0          –           –       –      0 ms
-! loss > 1 % or jitter > 30 ms, !! loss > 5 %
+source                                → destination                           ssrc        codec/PT  direction  why       packets  lost   loss %  dup  reord  jitter ms  jitter max  gap ms  duration
+10.0.0.3:5004                         → 10.0.0.2:6000                         0x00001a2b  pcmu/0    ↓ receive  !! loss       940    60  !! 6.00    2      3       2.00        4.00     120     1m05s
+10.0.0.4:5004                         → 10.0.0.2:6000                         0x00001a2b  pcmu/0    ↓ receive  ! loss        970    30   ! 3.00    2      3       2.00        4.00     120     1m05s
+10.0.0.9:5004                         → 10.0.0.2:6000                         0x00001a2b  pcmu/0    ↓ receive  ! jitter     1000     0        0    2      3     ! 31.0        62.0     120     1m05s
+10.0.0.1:5004                         → 10.0.0.2:6000                         0x00001a2b  pcmu/0    ↓ receive  fine         1000     0        0    2      3       1.50        3.00     120     1m05s
+[2001:db8:85a3::8a2e:370:7334]:50004  → [2001:db8:85a3::8a2e:370:7335]:50006  0x00000000  –/111     –          –               0     0        –    0      0          –           –       –      0 ms
+! loss or late > 1 %, jitter > 30 ms, round trip > 400 ms, MOS < 3.6
+!! loss or late > 5 %, MOS < 3.1
 
 TCP: 2 connections, worst first
 client          → server        role     connect ms  srtt ms  min rtt ms  retrans        in       out
@@ -93,12 +94,12 @@ Ledger: 99.99 % complete, lost by stage and reason:
 fn a_narrow_terminal_gets_fewer_columns_and_short_addresses() {
     let expected = "\
 Voice: 5 voice flows, worst first
-source                     → destination             packets   loss %  jitter ms
-10.0.0.3:5004              → 10.0.0.2:6000               940  !! 6.00       2.00
-10.0.0.4:5004              → 10.0.0.2:6000               970   ! 3.00       2.00
-10.0.0.9:5004              → 10.0.0.2:6000              1000        0     ! 31.0
-10.0.0.1:5004              → 10.0.0.2:6000              1000        0       1.50
-[2001:db8:85…:7334]:50004  → [2001:db8…:7335]:50006        0        –          –
+source                    → destination             why        loss %  jitter ms
+10.0.0.3:5004             → 10.0.0.2:6000           !! loss   !! 6.00       2.00
+10.0.0.4:5004             → 10.0.0.2:6000           ! loss     ! 3.00       2.00
+10.0.0.9:5004             → 10.0.0.2:6000           ! jitter        0     ! 31.0
+10.0.0.1:5004             → 10.0.0.2:6000           fine            0       1.50
+[2001:db8:8…:7334]:50004  → [2001:db8…:7335]:50006  –               –          –
 ";
     let text: String = at(80).lines().take(7).map(|line| format!("{line}\n")).collect();
     assert_eq!(text, expected, "\n{text}");

@@ -150,6 +150,7 @@ impl Board {
             packets: rates().map(|rate| rate.packets).sum(),
             expected: rates().map(|rate| rate.expected).sum(),
             lost: rates().map(|rate| rate.lost).sum(),
+            jitter_ms: None,
             seconds,
         };
         if self.history.len() == POINTS {

@@ -99,6 +99,8 @@ impl Subject for Tcp {
         },
     ];
 
+    const LINGERS: f64 = 0.0;
+
     const FACT_LINES: u16 = 2;
 
     const SERIES: &'static [Series<Self>] = &[

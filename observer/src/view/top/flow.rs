@@ -5,14 +5,18 @@ use std::cmp::Ordering;
 use crate::{
     export::snapshot::Voice,
     view::{
-        grid::{ADDRESS, ARROW_ADDRESS, Cell, Column, SERVICE},
+        grade::{Grade, JITTER_WARNING_MS, LOSS_BAD},
+        grid::{Cell, Column, SERVICE},
         number::{UNKNOWN, decimal, duration, known, percent},
         owner::owner,
-        voice,
+        voice::{self, Trouble},
     },
 };
 
-use super::subject::{Fact, Key, Order, Row, Series, Subject, per_second};
+use super::{
+    subject::{Fact, Key, Order, Row, Series, Subject, per_second},
+    trend::trend,
+};
 
 /// How a flow changes in a second.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -23,9 +27,19 @@ pub(super) struct FlowRate {
     pub(super) expected: f64,
     /// Packets that did not come.
     pub(super) lost: f64,
+    /// Jitter at the end, if packets came.
+    pub(super) jitter_ms: Option<f64>,
     /// Over how many seconds.
     pub(super) seconds: f64,
 }
+
+/// Width down to which addresses give way to what is said of the flow: most of IPv4 and its
+/// port.
+const LEGIBLE: usize = 19;
+
+/// Seconds without a packet after which a flow is silent: a pause within speech, in which a
+/// codec sends nothing, is shorter.
+const SILENCE: f64 = 2.0;
 
 /// Loss over the last intervals: as many of them as a judgement needs.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -67,6 +81,11 @@ impl RecentLoss {
         if self.is_enough() { cell } else { known(self.ratio(), percent).into() }
     }
 
+    /// Share of packets lost, if there were enough to judge.
+    fn judged(&self) -> Option<f64> {
+        self.ratio().filter(|_| self.is_enough())
+    }
+
     fn is_enough(&self) -> bool {
         let (packets, seconds) = Self::ENOUGH;
         self.expected >= packets - Self::ROUNDING || self.seconds >= seconds - Self::ROUNDING
@@ -94,6 +113,64 @@ fn loss_now(row: &Row<Voice>) -> Option<f64> {
     recent(row).ratio()
 }
 
+/// What is worst about it, as a whole or of late.
+fn trouble(row: &Row<Voice>) -> Option<Trouble> {
+    let (whole, late) = (voice::loss_ratio(&row.subject), recent(row).judged());
+    let loss = whole.into_iter().chain(late).reduce(f64::max);
+    Trouble::of(&row.subject, loss, voice::jitter_ms(&row.subject))
+}
+
+/// For how many seconds no packet has come, if it is long enough to say so.
+fn silence(row: &Row<Voice>) -> Option<f64> {
+    let without = |rate: &&FlowRate| rate.packets == 0.0;
+    let earlier = row.history.iter().rev().skip(1);
+    let rates = row.rate.iter().chain(row.rate.and(Some(earlier)).into_iter().flatten());
+    let seconds: f64 = rates.take_while(without).map(|rate| rate.seconds).sum();
+    (seconds >= SILENCE).then_some(seconds)
+}
+
+fn why_cell(row: &Row<Voice>) -> Cell {
+    match trouble(row) {
+        Some(trouble) => trouble.cell(),
+        None if row.gone.is_none() && silence(row).is_some() => "silence".to_owned().into(),
+        None => voice::why_cell(&row.subject),
+    }
+}
+
+fn phase(row: &Row<Voice>) -> String {
+    if row.gone.is_some() {
+        return "ended".to_owned();
+    }
+    match (silence(row), row.rate) {
+        (Some(seconds), _) => {
+            format!("silent {}", duration(seconds.round() * 1e3).replace(".0 s", " s"))
+        }
+        (None, Some(_)) => "talking".to_owned(),
+        (None, None) => UNKNOWN.to_owned(),
+    }
+}
+
+/// The worst of a trend has its colour, as its height says it.
+fn trend_cell(
+    row: &Row<Voice>,
+    value: fn(&FlowRate) -> Option<f64>,
+    full: f64,
+    grade: fn(f64) -> Grade,
+) -> Cell {
+    let newest_first = || row.history.iter().rev().map(value);
+    let text = trend(newest_first(), full);
+    let shown = newest_first().take(text.chars().count());
+    let worst = shown.flatten().map(grade).max().unwrap_or_default();
+    Cell { text, grade: worst }
+}
+
+/// What has trouble, then what is silent, then the rest.
+fn worse(a: &Row<Voice>, b: &Row<Voice>) -> Ordering {
+    Trouble::compare(trouble(a), trouble(b))
+        .then_with(|| silence(a).is_some().cmp(&silence(b).is_some()))
+        .then_with(|| voice::badness(&a.subject, &b.subject))
+}
+
 /// Unknown is least.
 fn by(value: fn(&Row<Voice>) -> Option<f64>, a: &Row<Voice>, b: &Row<Voice>) -> Ordering {
     value(a).unwrap_or(-1.0).total_cmp(&value(b).unwrap_or(-1.0))
@@ -107,32 +184,46 @@ impl Subject for Voice {
     const NOUN: &'static str = "voice flow";
 
     const COLUMNS: &'static [Column<Row<Self>>] = &[
-        FlowColumn::address("source", ADDRESS, |row| row.subject.src.clone().into()),
-        FlowColumn::address("→ destination", ARROW_ADDRESS, |row| {
+        FlowColumn::address("source", LEGIBLE, |row| row.subject.src.clone().into()),
+        FlowColumn::address("→ destination", 2 + LEGIBLE, |row| {
             format!("→ {}", row.subject.dst).into()
         }),
-        FlowColumn::names("service", 6, SERVICE, |row| {
+        FlowColumn::names("service", 7, SERVICE, |row| {
             known(row.subject.service.clone(), |name| name).into()
-        }),
-        FlowColumn::words("↕", 2, |row| voice::arrow(&row.subject).to_owned().into()),
-        FlowColumn::words("codec", 5, |row| voice::codec(&row.subject).into()),
-        FlowColumn::words("ssrc", 9, |row| voice::ssrc(&row.subject).into()),
-        FlowColumn::figures("packets", 7, |row| row.subject.packets.to_string().into()).at_least(8),
-        FlowColumn::figures("pkt/s", 1, |row| known(packet_rate(row), decimal).into()),
-        FlowColumn::figures("lost", 6, |row| row.subject.lost.to_string().into()).at_least(6),
+        })
+        .where_known(),
+        FlowColumn::words("↕", 1, |row| voice::arrow(&row.subject).to_owned().into()),
+        FlowColumn::words("phase", 6, |row| phase(row).into()).at_least(7),
+        FlowColumn::words("why", 0, why_cell).at_least(7),
+        FlowColumn::figures("MOS", 2, |row| voice::mos_cell(row.subject.mos)).where_known(),
         FlowColumn::figures("loss %", 0, |row| voice::loss_cell(voice::loss_ratio(&row.subject)))
             .at_least(8),
-        FlowColumn::figures("now %", 3, |row| recent(row).cell()).at_least(8),
-        FlowColumn::figures("dup", 10, |row| row.subject.duplicates.to_string().into()).at_least(4),
-        FlowColumn::figures("reord", 10, |row| row.subject.reordered.to_string().into()),
-        FlowColumn::figures("jitter ms", 0, |row| {
+        FlowColumn::words("loss trend", 2, |row| {
+            trend_cell(row, FlowRate::loss_ratio, LOSS_BAD, Grade::of_loss)
+        }),
+        FlowColumn::figures("now %", 9, |row| recent(row).cell()).at_least(8),
+        FlowColumn::figures("jitter ms", 3, |row| {
             voice::jitter_cell(voice::jitter_ms(&row.subject))
         }),
-        FlowColumn::figures("gap ms", 8, |row| known(row.subject.delta_max_ms, decimal).into()),
-        FlowColumn::figures("duration", 4, |row| duration(row.subject.duration_ms).into()),
+        FlowColumn::words("jitter trend", 4, |row| {
+            trend_cell(row, |rate| rate.jitter_ms, JITTER_WARNING_MS, Grade::of_jitter)
+        }),
+        FlowColumn::figures("rtt ms", 5, |row| voice::round_trip_cell(row.subject.rtt_ms))
+            .where_known(),
+        FlowColumn::figures("pkt/s", 8, |row| known(packet_rate(row), decimal).into()),
+        FlowColumn::words("codec", 10, |row| voice::codec(&row.subject).into()),
+        FlowColumn::figures("duration", 8, |row| duration(row.subject.duration_ms).into()),
+        FlowColumn::figures("packets", 12, |row| row.subject.packets.to_string().into())
+            .at_least(8),
+        FlowColumn::figures("lost", 11, |row| row.subject.lost.to_string().into()).at_least(6),
+        FlowColumn::figures("dup", 15, |row| row.subject.duplicates.to_string().into()).at_least(4),
+        FlowColumn::figures("reord", 15, |row| row.subject.reordered.to_string().into()),
+        FlowColumn::figures("gap ms", 13, |row| known(row.subject.delta_max_ms, decimal).into()),
+        FlowColumn::words("ssrc", 14, |row| voice::ssrc(&row.subject).into()),
     ];
 
     const ORDERS: &'static [Order<Self>] = &[
+        Order { column: "why", descending: true, compare: worse },
         Order {
             column: "loss %",
             descending: true,
@@ -143,6 +234,14 @@ impl Subject for Voice {
             column: "jitter ms",
             descending: true,
             compare: |a, b| by(|row| voice::jitter_ms(&row.subject), a, b),
+        },
+        Order {
+            column: "MOS",
+            descending: false,
+            compare: |a, b| {
+                let mos = |row: &Row<Self>| row.subject.mos.unwrap_or(f64::INFINITY);
+                mos(a).total_cmp(&mos(b))
+            },
         },
         Order { column: "pkt/s", descending: true, compare: |a, b| by(packet_rate, a, b) },
         Order {
@@ -157,6 +256,8 @@ impl Subject for Voice {
         },
     ];
 
+    const LINGERS: f64 = 30.0;
+
     const FACT_LINES: u16 = 4;
 
     const SERIES: &'static [Series<Self>] = &[
@@ -167,6 +268,12 @@ impl Subject for Voice {
             text: percent,
             // One packet of a hundred is the height at which the marks begin.
             height: 0.01,
+        },
+        Series {
+            name: "jitter ms",
+            value: |rate| rate.jitter_ms,
+            text: decimal,
+            height: JITTER_WARNING_MS,
         },
     ];
 
@@ -180,6 +287,7 @@ impl Subject for Voice {
             expected: per_second(self.expected, before.expected, seconds),
             // A packet that came late takes back a loss.
             lost: per_second(self.lost, before.lost, seconds),
+            jitter_ms: voice::jitter_ms(self).filter(|_| self.packets > before.packets),
             seconds,
         })
     }
@@ -206,8 +314,9 @@ impl Subject for Voice {
                 } else {
                     ("direction", text(UNKNOWN.to_owned()))
                 },
+                ("", text(phase(row))),
+                ("", why_cell(row)),
                 ("codec", text(voice::codec(flow))),
-                ("clock", text(format!("{} Hz", flow.clock_rate))),
                 ("ssrc", text(voice::ssrc(flow))),
                 ("for", text(duration(flow.duration_ms))),
             ],
@@ -224,12 +333,15 @@ impl Subject for Voice {
                 ("mean", voice::jitter_cell(flow.jitter_mean_ms)),
                 ("max", text(known(flow.jitter_max_ms, decimal))),
                 ("longest gap ms", text(known(flow.delta_max_ms, decimal))),
+                ("clock", text(format!("{} Hz", flow.clock_rate))),
             ],
             vec![
-                ("bursts of loss", text(known(flow.bursts, |count| count.to_string()))),
-                ("lost in bursts %", text(known(flow.burst_loss_ratio, percent))),
-                ("round trip ms", text(known(flow.rtt_ms, decimal))),
-                ("MOS", text(known(flow.mos, |mos| format!("{mos:.2}")))),
+                ("bursts", text(known(flow.bursts, |count| count.to_string()))),
+                ("in bursts %", text(known(flow.burst_loss_ratio, percent))),
+                ("late %", voice::loss_cell(flow.late.map(|late| late.adaptive))),
+                ("round trip ms", voice::round_trip_cell(flow.rtt_ms)),
+                ("MOS", voice::mos_cell(flow.mos)),
+                ("now", voice::mos_cell(flow.mos_now)),
             ],
         ]
     }

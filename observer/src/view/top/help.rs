@@ -16,8 +16,7 @@ const KEYS: &[(&str, &str)] = &[
     ("Tab Shift-Tab", "the other list"),
     ("↑ ↓  k j", "select a row; the cursor stays with it"),
     ("PgUp PgDn", "a screen up, a screen down"),
-    ("Home  g", "the first row, whichever that becomes"),
-    ("End  G", "the last row"),
+    ("Home End  g G", "the first row, whichever that becomes; the last row"),
     ("Enter", "details of the row; Esc closes them"),
     ("s  r", "next order, the order turned round"),
     ("/", "filter: address, SSRC, codec, role"),
@@ -28,11 +27,12 @@ const KEYS: &[(&str, &str)] = &[
 ];
 
 const NOTES: &[&str] = &[
-    LEGEND,
-    "↕: ↓ the observed process receives, ↑ it transmits",
-    "↔: C the observed end connected, S it accepted",
-    "loss %: since the flow began",
-    "now %: in the last 100 packets, or 10 s if that is less",
+    LEGEND[0],
+    LEGEND[1],
+    "↕: ↓ received, ↑ transmitted; ↔: C the observed end connected, S it accepted",
+    "why: what is farthest over its threshold; silent: no packet for 2 s",
+    "loss %: since the flow began; now %: of the last 100 packets, or 10 s",
+    "trends: the newest at the right; full at 5 % of loss, at 30 ms of jitter",
     "uncounted: what could not be counted, by stage and reason",
 ];
 

@@ -57,13 +57,16 @@ impl<S: Subject> List<S> {
     /// Takes what a snapshot shows, `seconds` after the one before, if there was one.
     pub(super) fn observe(&mut self, subjects: Vec<S>, seconds: Option<f64>) {
         let mut before = mem::take(&mut self.rows);
-        let histories = {
+        let (histories, left) = {
             let mut places: HashMap<Key<&str>, usize> = HashMap::with_capacity(before.len());
             for (place, row) in before.iter().enumerate() {
                 places.entry(row.subject.key()).or_insert(place);
             }
             let keys = subjects.iter().map(Subject::key);
-            keys.map(|key| places.remove(&key)).collect::<Vec<_>>()
+            let histories = keys.map(|key| places.remove(&key)).collect::<Vec<_>>();
+            let mut left: Vec<usize> = places.into_values().collect();
+            left.sort_unstable();
+            (histories, left)
         };
         let mut kept =
             histories.iter().flatten().filter(|place| !before[**place].history.is_empty()).count();
@@ -83,7 +86,19 @@ impl<S: Subject> List<S> {
             }
             self.rows.push(row);
         }
+        self.linger(before, &left, seconds);
         self.arrange();
+    }
+
+    /// Keeps rows for a while that are not there any more, but no more than have histories.
+    fn linger(&mut self, before: Vec<Row<S>>, left: &[usize], seconds: Option<f64>) {
+        let Some(seconds) = seconds else { return };
+        let gone = before.into_iter().enumerate().filter_map(|(place, mut row)| {
+            let gone = row.gone.unwrap_or_default() + seconds;
+            (row.rate, row.gone) = (None, Some(gone));
+            (gone <= S::LINGERS && left.binary_search(&place).is_ok()).then_some(row)
+        });
+        self.rows.extend(gone.take(HISTORIES));
     }
 
     /// Shows only rows in which each word of `filter` occurs.
@@ -160,6 +175,11 @@ impl<S: Subject> List<S> {
     /// All rows, filtered out or not.
     pub(super) fn rows(&self) -> &[Row<S>] {
         &self.rows
+    }
+
+    /// How many there are, without those that are gone.
+    pub(super) fn present(&self) -> usize {
+        self.rows.iter().filter(|row| row.gone.is_none()).count()
     }
 
     /// How many rows pass the filter.

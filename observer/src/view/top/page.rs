@@ -105,7 +105,7 @@ fn totals_line(board: &Board, theme: Theme, room: u16) -> Line<'static> {
     let completeness = board.ledger.completeness;
     let grade = if completeness < 1.0 { Grade::Warning } else { Grade::Fine };
     let facts = [
-        ("flows", board.voice.rows().len().to_string().into()),
+        ("flows", board.voice.present().to_string().into()),
         ("packets/s", known(totals.packets, decimal).into()),
         ("now %", totals.recent.cell()),
         ("complete %", Cell::graded(&percent_down(completeness), grade)),
@@ -152,7 +152,7 @@ fn tabs_line(frame: &mut Frame<'_>, area: Rect, board: &Board, theme: Theme) {
     };
     let left = vec![
         Span::raw(" "),
-        tab(Tab::Voice, '1', "Voice", board.voice.rows().len()),
+        tab(Tab::Voice, '1', "Voice", board.voice.present()),
         Span::raw(" "),
         tab(Tab::Sockets, '2', "Sockets", board.sockets.rows().len()),
     ];

@@ -19,6 +19,8 @@ pub(super) struct Row<S: Subject> {
     pub(super) rate: Option<S::Rate>,
     /// Earlier rates and the last one, oldest first.
     pub(super) history: VecDeque<S::Rate>,
+    /// For how many seconds it has not been there any more; `None` while it is.
+    pub(super) gone: Option<f64>,
 }
 
 /// One way to order rows.
@@ -58,6 +60,8 @@ pub(super) trait Subject: Sized + 'static {
     const ORDERS: &'static [Order<Self>];
     /// How many lines of facts the details have.
     const FACT_LINES: u16;
+    /// For how many seconds one is still shown that is not there any more.
+    const LINGERS: f64;
     /// What the details draw below them.
     const SERIES: &'static [Series<Self>];
 
@@ -91,7 +95,7 @@ impl Key<String> {
 impl<S: Subject> Row<S> {
     /// Of something that was not there before.
     pub(super) const fn new(subject: S) -> Self {
-        Self { subject, rate: None, history: VecDeque::new() }
+        Self { subject, rate: None, history: VecDeque::new(), gone: None }
     }
 
     /// Adds its rate to its history.

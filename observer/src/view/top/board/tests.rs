@@ -93,7 +93,7 @@ fn keys_do_what_the_help_says() {
     assert_eq!(board.tab, Tab::Voice);
     type_text(&mut board, "2s");
     assert_eq!(board.sockets.sorted_by().0.column, "srtt ms");
-    assert_eq!(board.voice.sorted_by().0.column, "loss %");
+    assert_eq!(board.voice.sorted_by().0.column, "why");
     type_text(&mut board, "r");
     assert!(!board.sockets.sorted_by().1);
     press(&mut board, &[KeyCode::Enter]);

@@ -37,7 +37,9 @@ fn rates_are_differences_by_the_time_between() {
     let mut list = list(&[("a", 100, 0), ("b", 10, 0)]);
     assert!(list.rows().iter().all(|row| row.rate.is_none()));
     list.observe(vec![flow("c", 5, 0), flow("a", 190, 10)], Some(2.0));
-    let [new, old] = list.rows() else { panic!("two rows") };
+    let [new, old, gone] = list.rows() else { panic!("two rows, and one that was") };
+    assert_eq!((gone.subject.src.as_str(), gone.gone, gone.rate), ("b", Some(2.0), None));
+    assert_eq!(list.present(), 2);
     assert!(new.rate.is_none() && new.history.is_empty());
     let rate = old.rate.unwrap();
     assert_eq!((rate.packets, rate.expected, rate.lost), (45.0, 50.0, 5.0));
@@ -107,7 +109,7 @@ fn the_worst_is_first_and_the_order_can_be_turned_round() {
         list.next_order();
         seen.push(list.sorted_by().0.column);
     }
-    assert_eq!(seen, ["now %", "jitter ms", "pkt/s", "duration", "source", "loss %"]);
+    assert_eq!(seen, ["loss %", "now %", "jitter ms", "MOS", "pkt/s", "duration", "source", "why"]);
     assert_eq!(names(&mut list, 9), ">c a b");
 }
 
@@ -182,4 +184,20 @@ fn every_order_is_that_of_a_column() {
     }
     check::<Voice>();
     check::<crate::export::snapshot::Tcp>();
+}
+
+#[test]
+fn a_flow_that_has_ended_is_shown_for_a_while_and_may_come_back() {
+    let mut list = list(&[("a", 100, 0), ("b", 10, 0)]);
+    list.observe(vec![flow("a", 150, 0), flow("b", 60, 0)], Some(1.0));
+    for second in 1..=30 {
+        list.observe(vec![flow("a", 150, 0)], Some(1.0));
+        let [_, gone] = list.rows() else { panic!("b is still shown") };
+        assert_eq!((gone.gone, gone.history.len()), (Some(f64::from(second)), 1));
+        assert_eq!((list.present(), names(&mut list, 9).as_str()), (1, ">a b"));
+    }
+    list.observe(vec![flow("a", 150, 0)], Some(1.0));
+    assert_eq!(names(&mut list, 9), ">a");
+    list.observe(vec![flow("b", 61, 0), flow("a", 150, 0)], Some(1.0));
+    assert!(list.rows().iter().all(|row| row.gone.is_none()));
 }

@@ -119,12 +119,12 @@ fn voice_at_80_columns() {
         "
  observer top  http://127.0.0.1:9464                         every 1 s, for 4 s
  flows 4  packets/s 192  now % ! 4.00  complete % 100  sockets 2
-  1 Voice 4   2 Sockets 2                                           by loss % ▼
-  source                         → destination     ↕  pkt/s    loss %  jitter ms
-▸ 10.0.0.2:5004                  → 192.0.2.1:5004  ↓   45.0  !! 10.00       10.0
-  10.0.0.3:5004                  → 192.0.2.1:5004  ↓   48.0    ! 3.00     ! 31.0
-  [2001:db8:85a3…70:7334]:50004  → 192.0.2.1:5004  ↑   49.0    ! 2.00          –
-  10.0.0.1:5004                  → 192.0.2.1:5004  ↓   50.0         0          0
+  1 Voice 4   2 Sockets 2                                              by why ▼
+  source                      → destination     ↕  why        loss %  loss trend
+▸ 10.0.0.2:5004               → 192.0.2.1:5004  ↓  !! loss  !! 10.00         ███
+  10.0.0.3:5004               → 192.0.2.1:5004  ↓  ! loss     ! 3.00         ▇▄▇
+  [2001:db8:85…0:7334]:50004  → 192.0.2.1:5004  ↑  ! loss     ! 2.00         ▄▄▄
+  10.0.0.1:5004               → 192.0.2.1:5004  ↓  fine            0         ▁▁▁
  q quit  Tab list  s sort  r reverse  / filter  p pause  Enter details  ? help
 ",
     );
@@ -141,19 +141,20 @@ fn details_at_80_columns() {
         "
  observer top  http://127.0.0.1:9464                         every 1 s, for 4 s
  flows 4  packets/s 192  now % ! 4.00  complete % 100  sockets 2
-  1 Voice 4   2 Sockets 2                                           by loss % ▼
-  source                         → destination     ↕  pkt/s    loss %  jitter ms
-  10.0.0.2:5004                  → 192.0.2.1:5004  ↓   45.0  !! 10.00       10.0
-▸ 10.0.0.3:5004                  → 192.0.2.1:5004  ↓   48.0    ! 3.00     ! 31.0
-  [2001:db8:85a3…70:7334]:50004  → 192.0.2.1:5004  ↑   49.0    ! 2.00          –
-  10.0.0.1:5004                  → 192.0.2.1:5004  ↓   50.0         0          0
+  1 Voice 4   2 Sockets 2                                              by why ▼
+  source                      → destination     ↕  why        loss %  loss trend
+  10.0.0.2:5004               → 192.0.2.1:5004  ↓  !! loss  !! 10.00         ███
+▸ 10.0.0.3:5004               → 192.0.2.1:5004  ↓  ! loss     ! 3.00         ▇▄▇
+  [2001:db8:85…0:7334]:50004  → 192.0.2.1:5004  ↑  ! loss     ! 2.00         ▄▄▄
+  10.0.0.1:5004               → 192.0.2.1:5004  ↓  fine            0         ▁▁▁
 ┌ 10.0.0.3:5004 → 192.0.2.1:5004 · sip-gateway ────────────────────────────────┐
-│ ↓ receive  codec pcmu/0  clock 8000 Hz  ssrc 0x00001a2b  for 4.0 s           │
+│ ↓ receive  talking  ! loss  codec pcmu/0  ssrc 0x00001a2b  for 4.0 s         │
 │ packets 194  expected 200  lost 6  loss % ! 3.00  dup 0  reordered 0         │
-│ jitter ms ! 31.0  mean 1.25  max 8.50  longest gap ms 41.0                   │
-│ bursts of loss –  lost in bursts % –  round trip ms –  MOS –                 │
+│ jitter ms ! 31.0  mean 1.25  max 8.50  longest gap ms 41.0  clock 8000 Hz    │
+│ bursts –  in bursts % –  late % –  round trip ms –  MOS –  now –             │
 │ packets/s                                   ▇█▇  now 48.0      peak 49.0     │
 │ loss %                                      █▄█  now 4.00      peak 4.00     │
+│ jitter ms                                   ███  now 31.0      peak 31.0     │
 └──────────────────────────────────────────────────────────────────────────────┘
  q quit  Tab list  s sort  r reverse  / filter  p pause  Enter details  ? help
 ",
@@ -193,19 +194,20 @@ fn voice_with_details_at_120_columns() {
     check(&lines, "
  observer top  http://127.0.0.1:9464                                                                 every 1 s, for 4 s
  flows 4  packets/s 192  now % ! 4.00  complete % 100  sockets 2
-  1 Voice 4   2 Sockets 2                                                                                   by loss % ▼
-  source                        → destination     service      ↕  codec   pkt/s    loss %     now %  jitter ms  duration
-▸ 10.0.0.2:5004                 → 192.0.2.1:5004  sip-gateway  ↓  pcmu/0   45.0  !! 10.00  !! 10.00       10.0     4.0 s
-  10.0.0.3:5004                 → 192.0.2.1:5004  sip-gateway  ↓  pcmu/0   48.0    ! 3.00    ! 3.00     ! 31.0     4.0 s
-  [2001:db8:85a…70:7334]:50004  → 192.0.2.1:5004  sip-gateway  ↑  –/111    49.0    ! 2.00    ! 2.00          –     4.0 s
-  10.0.0.1:5004                 → 192.0.2.1:5004  sip-gateway  ↓  pcmu/0   50.0         0         0          0     4.0 s
+  1 Voice 4   2 Sockets 2                                                                                      by why ▼
+  source               → destination     service      ↕  phase    why        loss %  loss trend  jitter ms  jitter trend
+▸ 10.0.0.2:5004        → 192.0.2.1:5004  sip-gateway  ↓  talking  !! loss  !! 10.00         ███       10.0         ▄▄▄
+  10.0.0.3:5004        → 192.0.2.1:5004  sip-gateway  ↓  talking  ! loss     ! 3.00         ▇▄▇     ! 31.0         ███
+  [2001:db8…34]:50004  → 192.0.2.1:5004  sip-gateway  ↑  talking  ! loss     ! 2.00         ▄▄▄          –
+  10.0.0.1:5004        → 192.0.2.1:5004  sip-gateway  ↓  talking  fine            0         ▁▁▁          0         ▁▁▁
 ┌ 10.0.0.2:5004 → 192.0.2.1:5004 · sip-gateway ────────────────────────────────────────────────────────────────────────┐
-│ ↓ receive  codec pcmu/0  clock 8000 Hz  ssrc 0x00001a2b  for 4.0 s                                                   │
+│ ↓ receive  talking  !! loss  codec pcmu/0  ssrc 0x00001a2b  for 4.0 s                                                │
 │ packets 180  expected 200  lost 20  loss % !! 10.00  dup 0  reordered 0                                              │
-│ jitter ms 10.0  mean 1.25  max 8.50  longest gap ms 41.0                                                             │
-│ bursts of loss –  lost in bursts % –  round trip ms –  MOS –                                                         │
+│ jitter ms 10.0  mean 1.25  max 8.50  longest gap ms 41.0  clock 8000 Hz                                              │
+│ bursts –  in bursts % –  late % –  round trip ms –  MOS –  now –                                                     │
 │ packets/s                                                                           ███  now 45.0      peak 45.0     │
 │ loss %                                                                              ███  now 10.00     peak 10.00    │
+│ jitter ms                                                                           ▂▂▂  now 10.0      peak 10.0     │
 └──────────────────────────────────────────────────────────────────────────────────────────────────────────────────────┘
  q quit  Tab list  s sort  r reverse  / filter  p pause  Enter details  ? help
 ");
@@ -239,8 +241,7 @@ fn the_help_fits_the_smallest_screen() {
 │ Tab Shift-Tab  the other list                                                │
 │ ↑ ↓  k j       select a row; the cursor stays with it                        │
 │ PgUp PgDn      a screen up, a screen down                                    │
-│ Home  g        the first row, whichever that becomes                         │
-│ End  G         the last row                                                  │
+│ Home End  g G  the first row, whichever that becomes; the last row           │
 │ Enter          details of the row; Esc closes them                           │
 │ s  r           next order, the order turned round                            │
 │ /              filter: address, SSRC, codec, role                            │
@@ -249,11 +250,12 @@ fn the_help_fits_the_smallest_screen() {
 │ ?  h           this page                                                     │
 │ q  Ctrl-C      quit                                                          │
 │                                                                              │
-│ ! loss > 1 % or jitter > 30 ms, !! loss > 5 %                                │
-│ ↕: ↓ the observed process receives, ↑ it transmits                           │
-│ ↔: C the observed end connected, S it accepted                               │
-│ loss %: since the flow began                                                 │
-│ now %: in the last 100 packets, or 10 s if that is less                      │
+│ ! loss or late > 1 %, jitter > 30 ms, round trip > 400 ms, MOS < 3.6         │
+│ !! loss or late > 5 %, MOS < 3.1                                             │
+│ ↕: ↓ received, ↑ transmitted; ↔: C the observed end connected, S it accepted │
+│ why: what is farthest over its threshold; silent: no packet for 2 s          │
+│ loss %: since the flow began; now %: of the last 100 packets, or 10 s        │
+│ trends: the newest at the right; full at 5 % of loss, at 30 ms of jitter     │
 │ uncounted: what could not be counted, by stage and reason                    │
 └──────────────────────────────────────────────────── any key closes this page ┘
  q quit  Tab list  s sort  r reverse  / filter  p pause  Enter details  ? help
@@ -275,7 +277,7 @@ fn the_last_line_is_for_keys_filter_or_error() {
     let tabs = &screen(&mut board, 80, 24)[2];
     assert_eq!(
         tabs,
-        "  1 Voice 4   2 Sockets 2                            1 match “0.3”  by loss % ▼"
+        "  1 Voice 4   2 Sockets 2                               1 match “0.3”  by why ▼"
     );
     press(&mut board, "/x\n");
     assert_eq!(screen(&mut board, 80, 24)[4], "  Of 4 voice flows, none matches “0.3x”.");
@@ -333,12 +335,12 @@ fn the_smallest_screen_has_rows_and_both_pages_of_help() {
         "
  observer top  http://127.0.0.1:9464     every 1 s, for 4 s
  flows 4  packets/s 192  now % ! 4.00  complete % 100
-  1 Voice 4   2 Sockets 2                       by loss % ▼
-  source               → destination       loss %  jitter ms
-▸ 10.0.0.2:5004        → 192.0.2.1:5004  !! 10.00       10.0
-  10.0.0.3:5004        → 192.0.2.1:5004    ! 3.00     ! 31.0
-  [2001:db8…34]:50004  → 192.0.2.1:5004    ! 2.00          –
-  10.0.0.1:5004        → 192.0.2.1:5004         0          0
+  1 Voice 4   2 Sockets 2                          by why ▼
+  source                 → destination     why        loss %
+▸ 10.0.0.2:5004          → 192.0.2.1:5004  !! loss  !! 10.00
+  10.0.0.3:5004          → 192.0.2.1:5004  ! loss     ! 3.00
+  [2001:db8:…334]:50004  → 192.0.2.1:5004  ! loss     ! 2.00
+  10.0.0.1:5004          → 192.0.2.1:5004  fine            0
  q quit  Tab list  s sort  r reverse  / filter  ? help
 ",
     );
@@ -370,4 +372,57 @@ fn every_size_from_the_smallest_up_can_be_drawn() {
     for (width, height) in (60..200).zip(15..) {
         screen(&mut board, width, height);
     }
+}
+
+/// A call that is fine, one that loses in bursts, one that falls silent, one that ends.
+#[test]
+fn each_flow_says_its_phase_its_reason_and_its_trends() {
+    let mut board = Board::new("here".to_owned(), Duration::from_secs(1));
+    for seconds in 1..=14_u64 {
+        let fine = Voice { mos: Some(4.37), ..flow("10.0.0.1:4000", seconds, 0) };
+        let bursts = Voice {
+            burst_loss_ratio: Some(0.8),
+            mos: Some(2.9),
+            rtt_ms: Some(85.0),
+            ..flow("10.0.0.2:4000", seconds, 8)
+        };
+        let silent = flow("10.0.0.3:4000", seconds.min(5), 0);
+        let jittery = Voice {
+            jitter_ms: seconds as f64 * 4.0,
+            jitter_mean_ms: Some(20.0),
+            mos: Some(3.4),
+            ..flow("10.0.0.4:4000", seconds, 0)
+        };
+        let mut voice = vec![fine, bursts, silent, jittery];
+        if seconds < 12 {
+            voice.push(flow("10.0.0.5:4000", seconds, 0));
+        }
+        let taken_at = Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
+        let snapshot = Snapshot { taken_at, voice, ..Snapshot::default() };
+        board.observe(Ok(snapshot), Duration::from_secs(seconds));
+    }
+    board.now = Duration::from_secs(14);
+    check(
+        &screen(&mut board, 140, 24),
+        "
+ observer top  here                                                                                                     every 1 s, for 14 s
+ flows 4  packets/s 144  now % ! 4.00  complete % 100  sockets 0
+  1 Voice 4   2 Sockets 0                                                                                                          by why ▼
+  source         → destination     service      ↕  phase       why            MOS    loss %  loss trend  jitter ms  jitter trend  rtt ms
+▸ 10.0.0.2:4000  → 192.0.2.1:5004  sip-gateway  ↓  talking     !! bursts  !! 2.90  !! 12.43  ██████████       8.00  ▃▃▃▃▃▃▃▃▃▃      85.0
+  10.0.0.4:4000  → 192.0.2.1:5004  sip-gateway  ↓  talking     ! jitter    ! 3.40         0  ▁▁▁▁▁▁▁▁▁▁     ! 56.0  ▆▇████████         –
+  10.0.0.3:4000  → 192.0.2.1:5004  sip-gateway  ↓  silent 9 s  silence          –         0  ▁                   0  ▁                  –
+  10.0.0.1:4000  → 192.0.2.1:5004  sip-gateway  ↓  talking     fine          4.37         0  ▁▁▁▁▁▁▁▁▁▁          0  ▁▁▁▁▁▁▁▁▁▁         –
+  10.0.0.5:4000  → 192.0.2.1:5004  sip-gateway  ↓  ended       fine             –         0  ▁▁▁▁▁▁▁▁▁▁          0  ▁▁▁▁▁▁▁▁▁▁         –
+ q quit  Tab list  s sort  r reverse  / filter  p pause  Enter details  ? help
+",
+    );
+    let buffer = buffer(&mut board, 140, 24, true);
+    let letters = |hue| {
+        let cells = buffer.content().iter().filter(|cell| cell.fg == hue);
+        cells.map(|cell| cell.symbol()).collect::<String>()
+    };
+    let (red, yellow) = (letters(Color::Red), letters(Color::Yellow));
+    assert!(red.contains("!! bursts") && red.contains("!! 2.90") && red.contains('█'), "{red}");
+    assert!(yellow.contains("! jitter") && yellow.contains("! 3.40"), "{yellow}");
 }

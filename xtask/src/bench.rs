@@ -5,6 +5,7 @@ mod accuracy;
 mod flows;
 mod impact;
 mod page;
+mod replay;
 mod report;
 mod server;
 
@@ -39,6 +40,9 @@ enum What {
     /// Calls of Chromium, Janus, GStreamer and baresip by paths that lose, delay and reorder:
     /// the observer's figures beside those of the receiver, tshark and the firewall
     Accuracy(accuracy::Accuracy),
+    /// How fast a capture of a million packets is replayed, beside tshark on the same file; no
+    /// root needed
+    Replay(Timed),
     /// What telemetry costs vc-server: requests, and messages that are delivered to a thousand
     /// connections; no root needed
     Server(Timed),
@@ -56,7 +60,7 @@ pub(crate) struct Timed {
     write: bool,
 }
 
-/// Measures the server as anyone, and everything else as root.
+/// Measures the server and a replay as anyone, and everything else as root.
 pub(crate) fn main(places: &Places, args: &Args) -> Result<ExitCode> {
     if !matches!(args.what, What::Server(_)) {
         setup::ensure(places, &[Part::Rust, Part::Linker], false)?;
@@ -66,6 +70,7 @@ pub(crate) fn main(places: &Places, args: &Args) -> Result<ExitCode> {
         What::Flows(args) => flows::main(places, args),
         What::Impact(args) => impact::main(places, args),
         What::Accuracy(args) => accuracy::main(places, args),
+        What::Replay(args) => replay::main(places, args),
         What::Server(args) => server::main(places, args),
     }
 }

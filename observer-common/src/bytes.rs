@@ -13,6 +13,12 @@ pub trait Bytes {
     /// when they cannot be reached.
     fn words<const N: usize>(&self, offset: u32) -> Option<[u32; N]>;
 
+    /// The word at `offset` bytes; 0 when the packet ends before it or it cannot be reached.
+    #[inline(always)]
+    fn word(&self, offset: u32) -> u32 {
+        self.words(offset).map_or(0, |[word]| word)
+    }
+
     /// As [`Bytes::words`], for headers that nearly every packet has near its start:
     /// there may be a faster way to them.
     #[inline(always)]

@@ -71,9 +71,9 @@ impl Times {
     derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout)
 )]
 pub struct Check {
-    /// When it was first seen, in ns of the caller's clock; 0 when there is none.
+    /// When it was first seen, in ns of the caller's clock.
     pub at_ns: u64,
-    /// Its transaction: [`crate::stun::Header::folded`].
+    /// Its transaction: [`crate::stun::Header::folded`]. 0 when there is none.
     pub transaction: u32,
     /// The hash of the name it was asked by, and in the bits that a hash leaves whether it
     /// chooses the pair and whether it was sent again.
@@ -207,11 +207,9 @@ impl Path {
         }
         let side = usize::from(direction & 1);
         let checks = &mut self.checks[side];
-        for known in &mut *checks {
-            if known.at_ns != 0 && known.transaction == transaction {
-                known.asked |= REPEATED;
-                return;
-            }
+        if let Some(known) = find(checks, transaction) {
+            known.asked |= REPEATED;
+            return;
         }
         let asked = name.hash | if nominates { NOMINATES } else { 0 };
         checks[usize::from(self.next[side]) % IN_FLIGHT] =
@@ -223,16 +221,9 @@ impl Path {
     #[inline(always)]
     fn answer(&mut self, direction: u8, transaction: u32, granted: bool, now_ns: u64) {
         let side = usize::from(direction & 1) ^ 1;
-        let mut found = Check::NONE;
-        for known in &mut self.checks[side] {
-            if known.at_ns != 0 && known.transaction == transaction {
-                found = *known;
-                known.at_ns = 0;
-            }
-        }
-        if found.at_ns == 0 {
-            return;
-        }
+        let Some(known) = find(&mut self.checks[side], transaction) else { return };
+        let found = *known;
+        known.transaction = 0;
         self.last_ns = now_ns;
         if !granted {
             return;
@@ -288,6 +279,13 @@ impl Path {
         }
         self.last_ns = now_ns;
     }
+}
+
+/// The check of this transaction. One branch a turn, which leads out of the loop: of a loop
+/// whose ways come together again, kernels up to 6.1 walk two to the power of its length.
+#[inline(always)]
+fn find(checks: &mut [Check; IN_FLIGHT], transaction: u32) -> Option<&mut Check> {
+    checks.iter_mut().find(|known| known.transaction == transaction)
 }
 
 #[cfg(test)]

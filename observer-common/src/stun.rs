@@ -71,12 +71,13 @@ impl Header {
         Some(Self { class, method: method as u16, transaction: [a, b, c] })
     }
 
-    /// The 96 bits of the transaction folded into 32: few are in flight at once on a path.
+    /// The 96 bits of the transaction folded into 31, and never 0: few are in flight at once
+    /// on a path.
     #[inline(always)]
     #[must_use]
     pub const fn folded(&self) -> u32 {
         let [a, b, c] = self.transaction;
-        a ^ b.rotate_left(11) ^ c.rotate_left(22)
+        (a ^ b.rotate_left(11) ^ c.rotate_left(22)) | 1
     }
 }
 
@@ -100,10 +101,13 @@ impl Span {
         self.at != 0
     }
 
-    /// [`Bytes::forget`], of both its numbers.
+    /// The other one where the mask is all ones, this one where it is 0.
     #[inline(always)]
-    fn forget<B: Bytes>(self, packet: &B) -> Self {
-        Self { at: packet.forget(self.at), length: packet.forget(self.length) }
+    const fn or(self, other: Self, mask: u32) -> Self {
+        Self {
+            at: self.at & !mask | other.at & mask,
+            length: self.length & !mask | other.length & mask,
+        }
     }
 }
 
@@ -122,38 +126,35 @@ pub struct Attributes {
 impl Attributes {
     /// Walks the attributes of a message that begins at `at` and is `length` bytes long.
     /// What lies beyond the message, or beyond what was captured, is not there.
+    ///
+    /// Without a branch: of a loop that has one, kernels up to 6.1 forget where the ways came
+    /// together, and walk two to the power of its length.
     #[inline(always)]
     pub fn read<B: Bytes>(packet: &B, at: u32, length: u32) -> Self {
         let (mut username, mut data, mut nominates) = (Span::NONE, Span::NONE, 0);
         let mut left = length.saturating_sub(HEADER);
         let mut at = at.wrapping_add(HEADER);
         for _ in 0..MAX_ATTRIBUTES {
-            if left < 4 {
-                break;
-            }
-            let Some([head]) = packet.words(at) else { break };
-            let head = u32::from_be(head);
+            let head = u32::from_be(packet.word(at));
             let (kind, length) = (head >> 16, head & 0xffff);
-            let whole = 4 + length.next_multiple_of(4);
-            if whole > left {
-                break;
-            }
+            let whole = 4 + (length + 3 & 0x1_fffc);
+            let fits = packet.forget(negative(whole.wrapping_sub(left).wrapping_sub(1)));
+            let is = |other: u32| packet.forget(negative((kind ^ other).wrapping_sub(1)) & fits);
             let span = Span { at: at.wrapping_add(4), length };
-            match kind {
-                USERNAME => username = span,
-                DATA => data = span,
-                USE_CANDIDATE => nominates = 1,
-                _ => {}
-            }
-            // Else the verifier would follow each order of attributes by itself.
-            username = username.forget(packet);
-            data = data.forget(packet);
-            nominates = packet.forget(nominates);
-            at = packet.forget(at.wrapping_add(whole));
-            left = packet.forget(left - whole);
+            username = username.or(span, is(USERNAME));
+            data = data.or(span, is(DATA));
+            nominates |= is(USE_CANDIDATE);
+            at = at.wrapping_add(whole & fits);
+            left = left.wrapping_sub(whole) & fits;
         }
         Self { username, data, nominates: nominates != 0 }
     }
+}
+
+/// All ones for what is negative as a signed number, else 0.
+#[inline(always)]
+const fn negative(number: u32) -> u32 {
+    (number.cast_signed() >> 31).cast_unsigned()
 }
 
 /// A user name, as far as there is room for it. Aligned so that a copy is no call: there may be
@@ -183,28 +184,32 @@ impl Name {
     /// Reads the name at `span`; none where it cannot be read.
     #[inline(always)]
     pub fn read<B: Bytes>(packet: &B, span: Span) -> Self {
+        let mut name = Self::NONE;
+        name.fill(packet, span);
+        name
+    }
+
+    /// [`Name::read`], where there is no room for another: this one is [`Name::NONE`].
+    #[inline(always)]
+    pub fn fill<B: Bytes>(&mut self, packet: &B, span: Span) {
         // FNV-1a (draft-eastlake-fnv) over words.
         const BASIS: u32 = 0x811c_9dc5;
         const PRIME: u32 = 0x0100_0193;
-        // Zeros that the verifier takes for what may be read: one path, however long it is.
-        let mut name = Self { words: [packet.forget(0); 16], length: span.length, hash: 0 };
         let mut hash = BASIS ^ span.length;
         let mut left = if span.length < NAME_ROOM { span.length } else { NAME_ROOM };
-        for (word, at) in name.words.iter_mut().zip((0_u32..).step_by(4)) {
+        for (word, at) in self.words.iter_mut().zip((0_u32..).step_by(4)) {
             if left == 0 {
                 break;
             }
-            let Some([read]) = packet.words(span.at.wrapping_add(at)) else {
-                return Self::NONE;
-            };
+            let Some([read]) = packet.words(span.at.wrapping_add(at)) else { return };
             let beyond = 4_u32.saturating_sub(left);
             // Padding may be any bytes.
             *word = (u32::from_be(read) & u32::MAX << (8 * beyond)).to_be();
             hash = (hash ^ *word).wrapping_mul(PRIME);
             left = left.saturating_sub(4);
         }
-        name.hash = if span.length == 0 { 0 } else { (hash | 4) & !Self::SPARE };
-        name
+        self.length = span.length;
+        self.hash = if span.length == 0 { 0 } else { (hash | 4) & !Self::SPARE };
     }
 
     /// The bytes that are kept, and their number.

@@ -3,6 +3,8 @@
 //! There are few of these, so they may cost what a packet of media may not: global functions
 //! that find everything again, a second map for those in probation, and the kernel's lock.
 
+use core::mem::transmute;
+
 use aya_ebpf::{
     bindings::{__sk_buff, BPF_ANY, BPF_NOEXIST},
     helpers::{bpf_spin_lock, bpf_spin_unlock},
@@ -38,6 +40,9 @@ const MAX_BLOCKS: u32 = 31;
 const DONE: u32 = 0;
 /// [`see`] found RTCP that can be read, on a path that proved to be one.
 const REPORTS_TO_READ: u32 = 1;
+
+/// [`read`] found something that a path takes in.
+const TAKE_IN: u32 = 1;
 
 /// `-EEXIST`.
 const EXISTS: i32 = -17;
@@ -80,18 +85,24 @@ fn look<T: Turn>(ctx: *mut __sk_buff, length: u32, direction: u32) {
     }
 }
 
-/// A datagram and whose it is.
+/// A datagram and whose it is. Small, for the frames behind it are large.
 struct Sight {
     key: PathKey,
     local: Address,
     local_port: u16,
     direction: u8,
+    /// As in [`Path::take`].
     is_known: bool,
-    /// Where it lies in the packet, and its length, in bytes.
+    /// Where it lies in the packet, or the name of a check that was read, and the length, in
+    /// bytes.
     at: u32,
     length: u32,
     now: u64,
-    seen: Seen,
+    /// These four as in [`Seen`].
+    transaction: u32,
+    what: What,
+    is_yes: bool,
+    is_plain: bool,
     name: Name,
 }
 
@@ -116,28 +127,49 @@ pub(super) extern "C" fn see(
         at: offset,
         length: size,
         now,
-        seen: Seen::new(What::Hello),
+        transaction: 0,
+        what: What::Hello,
+        is_yes: false,
+        is_plain: false,
         name: Name::NONE,
     };
-    if !locate(&ctx, &mut sight) || !read(&ctx, &mut sight) {
+    if !locate(&ctx, &mut sight) {
         return DONE;
     }
-    let Seen { what, span, compound, .. } = sight.seen;
-    match what {
-        What::Relayed => {
-            let offset = span.at.wrapping_sub(sight.at).wrapping_add(offset);
-            return if offset < 1 << 15 && span.length < 1 << 16 {
-                offset << 16 | span.length
-            } else {
-                DONE
-            };
-        }
-        What::Check => read_name(&ctx, span, &mut sight.name),
-        What::Rtcp => sight.is_known = is_flow(&sight.key, compound.ssrc, direction),
-        What::Answer | What::Hello => {}
+    let next = read(&ctx, &mut sight);
+    if next != TAKE_IN {
+        return if next == DONE { DONE } else { next + (offset << 16) };
     }
+    if sight.what == What::Check {
+        read_name(&ctx, &mut sight);
+    }
+    blur(&Skb::new(&ctx), &mut sight);
     let is_proved = take(&sight) || probe(&sight);
-    if is_proved && what == What::Rtcp && compound.is_plain { REPORTS_TO_READ } else { DONE }
+    if is_proved && has_reports(&sight) { REPORTS_TO_READ } else { DONE }
+}
+
+/// Has the verifier forget what it knows of a datagram: it would follow each kind, and each
+/// length of a name, through the path by itself.
+#[inline(always)]
+fn blur(skb: &Skb<'_>, sight: &mut Sight) {
+    // SAFETY: what comes back is what went in.
+    unsafe {
+        sight.what = transmute::<u8, What>(skb.forget(sight.what as u32) as u8);
+        sight.is_yes = transmute::<u8, bool>(skb.forget(sight.is_yes.into()) as u8);
+        sight.is_plain = transmute::<u8, bool>(skb.forget(sight.is_plain.into()) as u8);
+        sight.is_known = transmute::<u8, bool>(skb.forget(sight.is_known.into()) as u8);
+    }
+    sight.transaction = skb.forget(sight.transaction);
+    let name = &mut sight.name;
+    for word in &mut name.words {
+        *word = skb.forget(*word);
+    }
+    (name.length, name.hash) = (skb.forget(name.length), skb.forget(name.hash));
+}
+
+#[inline(never)]
+fn has_reports(sight: &Sight) -> bool {
+    sight.what == What::Rtcp && sight.is_plain
 }
 
 /// Finds whose the datagram is. A frame of its own, as are the next three: what is needed in
@@ -154,24 +186,37 @@ fn locate(ctx: &SkBuffContext, sight: &mut Sight) -> bool {
     true
 }
 
-/// Reads what it says.
+/// Reads what it says: [`TAKE_IN`], or where another datagram lies in it, or nothing.
 #[inline(never)]
-fn read(ctx: &SkBuffContext, sight: &mut Sight) -> bool {
-    let Some(seen) = Seen::read(&Skb::new(ctx), sight.at, sight.length) else { return false };
-    sight.seen = seen;
-    true
+fn read(ctx: &SkBuffContext, sight: &mut Sight) -> u32 {
+    let Some(seen) = Seen::read(&Skb::new(ctx), sight.at, sight.length) else { return DONE };
+    let Seen { what, is_yes, transaction, span, compound } = seen;
+    match what {
+        What::Relayed => {
+            let offset = span.at.wrapping_sub(sight.at);
+            let fits = offset < 1 << 14 && span.length < 1 << 16;
+            return if fits { offset << 16 | span.length } else { DONE };
+        }
+        What::Check => (sight.at, sight.length) = (span.at, span.length),
+        What::Rtcp => sight.is_known = is_flow(&sight.key, compound.ssrc, sight.direction),
+        What::Answer | What::Hello => {}
+    }
+    (sight.what, sight.is_yes, sight.transaction) = (what, is_yes, transaction);
+    sight.is_plain = compound.is_plain;
+    TAKE_IN
 }
 
 #[inline(never)]
-fn read_name(ctx: &SkBuffContext, username: Span, name: &mut Name) {
-    *name = Name::read(&Skb::new(ctx), username);
+fn read_name(ctx: &SkBuffContext, sight: &mut Sight) {
+    let span = Span { at: sight.at, length: sight.length };
+    sight.name.fill(&Skb::new(ctx), span);
 }
 
 /// Whether a path carries a flow of this source.
 #[inline(never)]
-fn is_flow(path: &PathKey, ssrc: u32, direction: u32) -> bool {
+fn is_flow(path: &PathKey, ssrc: u32, direction: u8) -> bool {
     let PathKey { cookie, peer, peer_port, .. } = *path;
-    let key = FlowKey { cookie, peer, ssrc, peer_port, direction: direction as u8, reserved: 0 };
+    let key = FlowKey { cookie, peer, ssrc, peer_port, direction, reserved: 0 };
     PLACES.get_ptr(&key).is_some()
 }
 
@@ -213,7 +258,14 @@ fn take(sight: &Sight) -> bool {
 
 #[inline(always)]
 fn advance(path: &mut Path, sight: &Sight) {
-    path.take(&sight.seen, &sight.name, sight.is_known, sight.direction, sight.now);
+    path.take(&seen(sight), &sight.name, sight.is_known, sight.direction, sight.now);
+}
+
+#[inline(always)]
+fn seen(sight: &Sight) -> Seen {
+    let Sight { what, is_yes, transaction, is_plain, .. } = *sight;
+    let compound = Compound { is_plain, ..Compound::NONE };
+    Seen { is_yes, transaction, compound, ..Seen::new(what) }
 }
 
 /// Takes a datagram into a path in probation, and says whether that proved to be one.
@@ -221,7 +273,7 @@ fn advance(path: &mut Path, sight: &Sight) {
 fn probe(sight: &Sight) -> bool {
     let candidate = match PATH_CANDIDATES.get_ptr_mut(&sight.key) {
         Some(candidate) => candidate,
-        None if Path::may_begin(&sight.seen, sight.is_known) => {
+        None if Path::may_begin(&seen(sight), sight.is_known) => {
             let inserted = PATH_CANDIDATES.insert(&sight.key, &NO_CANDIDATE, u64::from(BPF_ANY));
             let Some(candidate) = PATH_CANDIDATES.get_ptr_mut(&sight.key) else {
                 ledger::count(Count::PathCandidateFailed);

@@ -132,6 +132,17 @@ impl Bytes for Skb<'_> {
         }
     }
 
+    /// The helper clears what it cannot fill, so that nobody need ask.
+    #[inline(always)]
+    fn word(&self, offset: u32) -> u32 {
+        let mut word = MaybeUninit::<u32>::uninit();
+        // SAFETY: the helper writes the word, whether it fails or not.
+        unsafe {
+            let _failed = bpf_skb_load_bytes(self.skb.cast(), offset, word.as_mut_ptr().cast(), 4);
+            word.assume_init()
+        }
+    }
+
     /// Directly where the packet is linear, which costs next to nothing.
     #[inline(always)]
     fn head<const N: usize>(&self, offset: u32) -> Option<[u32; N]> {

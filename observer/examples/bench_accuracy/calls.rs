@@ -164,11 +164,13 @@ impl Call {
         let stream =
             Stream::new(running, namespaces, to, codec.payload_type, self.path.lost_percent);
         let _callee = Baresip::callee(&ends.far, to, codec);
-        let lasts = Duration::from_millis(u64::from(samples * 100)).min(baresip::LONGEST);
-        let mut caller = Baresip::caller(&ends.near, near, codec, to, lasts);
-        sleep(lasts.saturating_sub(LAST * 2));
+        let lasts =
+            Duration::from_millis(u64::from(samples * 100)).min(baresip::LONGEST - LAST * 3);
+        let _caller = Baresip::caller(&ends.near, near, codec, to, baresip::LONGEST);
+        sleep(lasts.saturating_sub(LAST));
         stream.relent();
-        caller.finish(GRACE);
+        // Who hangs up has no socket any more for what is on its way.
+        baresip::tell(&ends.near, "hold");
         stream.settle();
         stream.row(self.who, self.path.name(), None, None)
     }

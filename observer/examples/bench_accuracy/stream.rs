@@ -3,7 +3,7 @@
 use std::{
     net::{IpAddr, SocketAddr},
     thread::sleep,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use anyhow::{Context as _, Result, ensure};
@@ -145,7 +145,7 @@ impl<'a> Stream<'a> {
         heard: Option<&Counts>,
         sampled: Option<Sampled>,
     ) -> Result<Row> {
-        let flow = self.flow()?;
+        let flow = self.flow_now()?;
         let capture = self.capture.stop();
         let there: SocketAddr = flow.dst.parse()?;
         let numbers = tshark::sequence_numbers(&capture, there.port(), flow.ssrc);
@@ -172,6 +172,16 @@ impl<'a> Stream<'a> {
             jitter_ms,
             rtt_ms,
         })
+    }
+
+    /// What the observer has of it by a reading that begins after this, however busy the
+    /// machine is.
+    fn flow_now(&self) -> Result<Voice> {
+        let asked = SystemTime::now();
+        until(PATIENCE, "a reading", || {
+            self.running.snapshot().is_ok_and(|snapshot| snapshot.taken_at > Some(asked))
+        });
+        self.flow()
     }
 
     /// What the observer has of it: it is the only one to this address.

@@ -201,8 +201,8 @@ impl Extensions {
     /// at `now_ns`.
     #[inline(always)]
     pub fn advance(&mut self, elements: &Elements, packets: u64, now_ns: u64) {
-        self.level(0, elements.byte);
-        self.level(1, elements.other_byte);
+        self.level(elements.byte);
+        self.level(elements.other_byte);
         self.transport(elements.pair, packets as u32);
         let is_other = elements.other_triple.0 != 0 && elements.other_triple.0 == self.send_id;
         let sent = if is_other { elements.other_triple } else { elements.triple };
@@ -213,10 +213,12 @@ impl Extensions {
     }
 
     #[inline(always)]
-    fn level(&mut self, at: usize, (id, value): (u8, u8)) {
+    fn level(&mut self, (id, value): (u8, u8)) {
         if id == 0 {
             return;
         }
+        let is_first = self.byte_id[0] == id || self.byte_id[0] == 0;
+        let at = usize::from(!is_first);
         if self.byte_id[at] != id {
             self.byte_id[at] = id;
             self.byte_changes[at] = 0;

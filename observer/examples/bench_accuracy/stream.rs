@@ -48,6 +48,8 @@ pub(crate) struct Row {
     jitter_ms: Option<Pair>,
     /// Medians of the round trip in ms; the judge is `getStats()`.
     rtt_ms: Option<Pair>,
+    /// What the observer says that it could not count.
+    uncounted: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -152,6 +154,9 @@ impl<'a> Stream<'a> {
         ensure!(!numbers.is_empty(), "tshark has no packet of {flow:#?}");
         let tshark = Count::of(&numbers);
         let by_rfc = tshark::mean_jitter_ms(&capture, there.port(), flow.ssrc, flow.clock_rate);
+        let ledger = self.running.snapshot()?.ledger.lost;
+        let uncounted = ledger.iter().map(|it| format!("{} {} {}", it.stage, it.reason, it.count));
+        let uncounted = uncounted.collect();
         let (jitter_ms, rtt_ms) = sampled.map(|it| (it.jitter_ms, it.rtt_ms)).unzip();
         Ok(Row {
             who,
@@ -171,6 +176,7 @@ impl<'a> Stream<'a> {
             mean_jitter_ms: Pair { ours: flow.jitter_mean_ms, theirs: by_rfc },
             jitter_ms,
             rtt_ms,
+            uncounted,
         })
     }
 

@@ -75,6 +75,8 @@ struct Row {
     mean_jitter_ms: Pair,
     jitter_ms: Option<Pair>,
     rtt_ms: Option<Pair>,
+    /// What the observer says that it could not count.
+    uncounted: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -117,7 +119,11 @@ fn show(report: &Report) {
     print!("{}", table(&TIMES, &report.times()));
     for row in &report.rows {
         let doubts = row.doubts();
-        let verdict = if doubts.is_empty() { green("agree") } else { red(&doubts.join(", ")) };
+        let verdict = if doubts.is_empty() {
+            green("agree")
+        } else {
+            format!("{}; uncounted: {}", red(&doubts.join(", ")), row.uncounted.join(", "))
+        };
         println!("{}, {}: {verdict}", row.who, row.path);
     }
 }
@@ -213,7 +219,7 @@ mod tests {
             "lost":{lost},"dropped":3,"reordered":{reordered},
             "mean_jitter_ms":{{"ours":2.0,"theirs":2.04}},
             "jitter_ms":{{"ours":{jitter},"theirs":10.0}},
-            "rtt_ms":{{"ours":null,"theirs":60.0}}}}"#
+            "rtt_ms":{{"ours":null,"theirs":60.0}},"uncounted":[]}}"#
         ))
         .unwrap()
     }

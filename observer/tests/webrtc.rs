@@ -6,10 +6,13 @@ mod peers {
     pub(crate) mod capture;
     #[expect(dead_code, reason = "round trips are not judged here")]
     pub(crate) mod chromium;
+    pub(crate) mod coturn;
     pub(crate) mod device;
     pub(crate) mod ends;
     pub(crate) mod firewall;
     pub(crate) mod folder;
+    #[expect(dead_code, reason = "a relay listens as it does")]
+    pub(crate) mod gstreamer;
     pub(crate) mod janus;
     #[expect(dead_code, reason = "browsers have jitter of their own between the two looks")]
     pub(crate) mod judge;
@@ -35,6 +38,7 @@ use observer::{
 use peers::{
     capture::Capture,
     chromium::{self, Chromium, Counts},
+    coturn::Coturn,
     ends::{DEVICE, Ends},
     firewall::Firewall,
     folder::Folder,
@@ -253,4 +257,77 @@ fn janus_echoes_with_loss() {
     sleep(SETTLE);
     let outcome = beside.judge(&browser.counts(), jitter_ms);
     times_agree(name, &outcome);
+}
+
+/// The caller's packets go to a relay in `ChannelData`, and on to the callee as they are: what
+/// the relay receives is, to the packet, what it transmits and what the callee receives.
+#[test]
+fn a_call_by_a_relay_is_the_call_behind_it() {
+    let name = "a_call_by_a_relay_is_the_call_behind_it";
+    if !tool::all_there(name, &[&CHROMIUM[..], &["turnserver"]].concat()) {
+        return;
+    }
+    let mut kernel = observed::kernel();
+    let ends = Ends::by_cable();
+    let (office, folder) = (Office::new(chromium::PAGE), Folder::new());
+    let hook = format!("egress device {DEVICE}");
+    let firewall = Firewall::new(&ends.near, &hook, &loss::of_channel_data(OPUS, 3));
+    // Relay and callee are one host: between them is its loopback.
+    let capture = Capture::on("lo", &ends.far, &folder);
+    let coturn = Coturn::start(&ends.far, ends.far_v4);
+    let by_relay = format!("&family=4{}", coturn.query);
+    let caller = Chromium::start(&ends.near, &office, "caller", &by_relay);
+    let callee = Chromium::start(&ends.far, &office, "callee", "&family=4");
+    for browser in [&caller, &callee] {
+        browser.connected();
+    }
+    sleep(Duration::from_secs(4));
+    for browser in [&caller, &callee] {
+        browser.ask("talk", json!(false));
+    }
+    sleep(SETTLE);
+    let (said, heard) = (caller.counts(), callee.counts());
+    let ssrc = heard.received_ssrc;
+    let (seen, dropped) = (firewall.count("seen"), firewall.count("dropped"));
+    let flows = kernel.flows().expect("the map can be read");
+    let only = |direction: Direction, local, peer| {
+        let is_it = |flow: &&VoiceFlow| {
+            let address = |of| SocketAddr::from(of).ip();
+            (address(flow.local), address(flow.key.peer)) == (local, peer)
+                && (flow.key.ssrc, flow.key.direction) == (ssrc, direction)
+        };
+        let found: Vec<_> = flows.iter().filter(is_it).collect();
+        assert_eq!(found.len(), 1, "{name}: {direction:?} {local} and {peer}: {found:#?}");
+        found[0]
+    };
+    let (near, far) = (ends.near_v4, ends.far_v4);
+    let sent = only(Direction::Transmit, near, far);
+    let framed = only(Direction::Receive, far, near);
+    let plain = [Direction::Transmit, Direction::Receive].map(|way| only(way, far, far));
+    let counts = |flow: &VoiceFlow| {
+        let flow = &flow.stream;
+        (flow.packets, flow.expected(), flow.lost(), flow.duplicates, flow.reordered)
+    };
+    let port = SocketAddr::from(plain[1].destination()).port();
+    let arrived = tshark::sequence_numbers(&capture.stop(), port, ssrc);
+    println!(
+        "{name}: sent {:?}, to the relay {:?}, behind it {:?}, {said:?}, {heard:?}, nft {seen}, \
+         {dropped}, tshark {:?}",
+        counts(sent),
+        counts(framed),
+        plain.map(counts),
+        Count::of(&arrived),
+    );
+    assert_eq!(counts(framed), counts(plain[0]), "{name}: received in frames, and sent on");
+    assert_eq!(counts(framed), counts(plain[1]), "{name}: received in frames, and by the callee");
+    let ours = &framed.stream;
+    assert_eq!(Count { packets: ours.packets, lost: ours.lost() as i64 }, Count::of(&arrived));
+    assert_eq!(
+        (ours.packets, ours.lost() as i64),
+        (heard.received, heard.lost),
+        "{name}: getStats"
+    );
+    assert_eq!((sent.stream.packets, sent.stream.lost()), (said.sent, 0), "{name}: as it left");
+    assert_eq!(said.sent - heard.received, dropped, "{name}: on its way, and nft's");
+    assert!(seen > 100 && dropped > 0, "{name}: {seen} packets in frames, {dropped} lost");
 }

@@ -29,9 +29,14 @@ pub(crate) struct Capture {
 impl Capture {
     /// Captures the UDP of a namespace's device, from now.
     pub(crate) fn start(namespace: &Namespace, folder: &Folder) -> Self {
+        Self::on(DEVICE, namespace, folder)
+    }
+
+    /// The same, of another device.
+    pub(crate) fn on(device: &str, namespace: &Namespace, folder: &Folder) -> Self {
         let path = folder.path().join("beside.pcap");
         let mut command = namespace.command("tcpdump");
-        command.args(["-i", DEVICE, "-n", "-U", "--immediate-mode", "-B", "8192", "-Z", "root"]);
+        command.args(["-i", device, "-n", "-U", "--immediate-mode", "-B", "8192", "-Z", "root"]);
         command.args(["-s", LONGEST]);
         command.arg("--time-stamp-precision=nano").arg("-w").arg(&path).arg("udp");
         let mut tcpdump = Process::start(command.stderr(Stdio::piped()));

@@ -1,5 +1,7 @@
 //! The host as it is known: what is read of the kernel, tracked and exported.
 
+mod moment;
+
 use std::{
     io,
     num::NonZeroU32,
@@ -11,11 +13,10 @@ use crate::{
     export::{
         metrics::Metrics,
         otlp::{self, QUEUE_FULL, Queue, Record},
-        snapshot::{Ledger as LedgerLines, Process, Snapshot, Tcp, Voice},
+        snapshot::Snapshot,
     },
     ledger::Ledger,
-    model::{Connection, IceSession, Losses, MapFill, Owner, PathFigures, VoiceFlow, VoiceKey},
-    quality::score::Assumptions,
+    model::{Connection, IceSession, MapFill, VoiceFlow, VoiceKey},
     source::{
         cause::Causes,
         ebpf::{
@@ -31,7 +32,7 @@ use crate::{
         moves::{Moves, Whole},
         paths::PathTracker,
         targets::{RuleError, Targets},
-        voice::{At, VoiceReading, VoiceTracker, interruption::Ends},
+        voice::{VoiceReading, VoiceTracker, interruption::Ends},
     },
 };
 
@@ -40,6 +41,8 @@ use super::{
     config::Config,
     who::Who,
 };
+pub(super) use moment::Moment;
+use moment::Owned;
 
 /// Closed connections that are taken from the ring before they are counted: some 100
 /// bytes each.
@@ -88,24 +91,6 @@ pub(super) struct Host {
     /// The last reading of which nothing failed.
     last_whole_ns: Option<u64>,
     taken_at: Option<SystemTime>,
-}
-
-/// A copy of what was read: to make it takes far less time than to put it into words,
-/// which need not keep the host from its next reading.
-pub(super) struct Moment {
-    taken_at: Option<SystemTime>,
-    flows: Vec<Owned<(VoiceFlow, PathFigures, Option<f64>)>>,
-    assumptions: Arc<Assumptions>,
-    open: Vec<Owned<Connection>>,
-    losses: Losses,
-    completeness: f64,
-}
-
-/// Something of a socket, with the service and the owner of that.
-struct Owned<T> {
-    one: T,
-    service: Option<String>,
-    owner: Option<Arc<Owner>>,
 }
 
 /// What one reading found, for the log.
@@ -400,7 +385,8 @@ impl Host {
         for flow in flows.iter().filter(|flow| flow.service.is_some()) {
             let service = self.who.name(flow.service).map(str::to_owned);
             let assumptions = self.voice.assumptions();
-            let record = Record { flow: *flow, service, assumptions, clock, has_ended };
+            let path = self.paths.figures(flow);
+            let record = Record { flow: *flow, path, service, assumptions, clock, has_ended };
             let has_room = queue.push(record);
             self.ledger.add(QUEUE_FULL.0, QUEUE_FULL.1, u64::from(!has_room));
         }
@@ -484,34 +470,6 @@ impl Host {
     fn fail(&mut self, stage: &'static str, error: &io::Error) {
         tracing::warn!(stage, %error, "a table of the kernel could not be read");
         self.ledger.add(stage, "read_failed", 1);
-    }
-}
-
-impl Moment {
-    /// It as the exports have it.
-    pub(super) fn snapshot(mut self) -> Snapshot {
-        self.flows.sort_by_key(|Owned { one: (flow, ..), .. }| {
-            (flow.stream.first_ns, flow.key.ssrc, flow.key.direction)
-        });
-        self.open.sort_by_key(|Owned { one, .. }| (one.established_ns, one.socket));
-        let flow = |flow: Owned<(VoiceFlow, PathFigures, Option<f64>)>| Voice {
-            mos_now: flow.one.2,
-            service: flow.service,
-            process: flow.owner.as_deref().map(Process::from),
-            ..Voice::new(&flow.one.0, At::Socket, &self.assumptions).on(&flow.one.1)
-        };
-        let connection = |connection: Owned<Connection>| Tcp {
-            service: connection.service,
-            process: connection.owner.as_deref().map(Process::from),
-            ..Tcp::from(&connection.one)
-        };
-        Snapshot {
-            taken_at: self.taken_at,
-            voice: self.flows.into_iter().map(flow).collect(),
-            websockets: Vec::new(),
-            tcp: self.open.into_iter().map(connection).collect(),
-            ledger: LedgerLines::new(&self.losses, self.completeness),
-        }
     }
 }
 

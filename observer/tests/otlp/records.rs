@@ -11,7 +11,7 @@ use std::{
 
 use observer::{
     export::otlp::{Client, Delivery, Protocol, Queue, Record, Resource, Settings, Signal},
-    model::{Direction, SocketCookie, VoiceFlow, VoiceKey, WallClock},
+    model::{Direction, PathFigures, SocketCookie, VoiceFlow, VoiceKey, WallClock},
 };
 use observer_common::rtp::{Header, flow::Flow};
 use opentelemetry_proto::tonic::{common::v1::any_value::Value, trace::v1::Span};
@@ -36,6 +36,7 @@ fn record(number: u32) -> Record {
     let flow = VoiceFlow::new(key, "127.0.0.1:5006".parse().unwrap(), Flow::new(&header, 172, 0));
     Record {
         flow,
+        path: PathFigures::default(),
         assumptions: Arc::default(),
         service: None,
         clock: WallClock::new(0, 1 << 60, 0),

@@ -13,7 +13,7 @@ use super::{
     resource::{Resource, scope, valued},
 };
 use crate::{
-    model::{VoiceFlow, WallClock},
+    model::{PathFigures, VoiceFlow, WallClock},
     quality::score::Assumptions,
     track::voice::At,
 };
@@ -29,6 +29,8 @@ const SAMPLED: u32 = 1;
 pub struct Record {
     /// It.
     pub flow: VoiceFlow,
+    /// What is known of its path.
+    pub path: PathFigures,
     /// The service that it was counted for.
     pub service: Option<String>,
     /// What it is scored by.
@@ -100,6 +102,14 @@ pub const ATTRIBUTES: &[Attribute] = &[
     Attribute::new("observer.voice.delay_variation_mean", "s", "mean delay above the least, by the time of sending", |of| seconds(of.voice.extensions.as_ref()?.delay_variation_mean_ms)),
     Attribute::new("observer.voice.delay_variation_max", "s", "largest delay above the least, by the time of sending", |of| seconds(of.voice.extensions.as_ref()?.delay_variation_max_ms)),
     Attribute::new("observer.voice.rtt", "s", "round trip", |of| seconds(of.voice.rtt_ms)),
+    Attribute::new("voice.rtt.source", "", "`stun` or `rtcp`", |of| text(of.voice.path.as_ref()?.rtt_source.as_deref())),
+    Attribute::new("observer.voice.stall.duration", "s", "the application's last answer to a STUN check", |of| seconds(of.voice.path.as_ref()?.stall_ms)),
+    Attribute::new("observer.voice.stall.duration_max", "s", "the longest that it took", |of| seconds(of.voice.path.as_ref()?.stall_max_ms)),
+    Attribute::new("observer.voice.setup.duration.ice", "s", "from the first check to the pair in use", |of| seconds(of.voice.path.as_ref()?.setup_ice_ms)),
+    Attribute::new("observer.voice.setup.duration.dtls", "s", "from that to the first ClientHello", |of| seconds(of.voice.path.as_ref()?.setup_dtls_ms)),
+    Attribute::new("observer.voice.setup.duration.media", "s", "from that to the first media", |of| seconds(of.voice.path.as_ref()?.setup_media_ms)),
+    Attribute::new("observer.voice.far_end.loss.ratio", "1", "what the far end missed of a flow that was sent, by its RTCP", |of| number(of.voice.path.as_ref()?.far_loss_ratio)),
+    Attribute::new("observer.voice.far_end.jitter", "s", "jitter at the far end, by its RTCP", |of| seconds(of.voice.path.as_ref()?.far_jitter_ms)),
     Attribute::new("observer.voice.mos", "{score}", "mean opinion score by the E-model", |of| number(of.voice.mos)),
     Attribute::new("observer.voice.rating", "1", "rating R that it comes from, on the scale of its model", |of| number(Some(of.voice.score.as_ref()?.r))),
     Attribute::new("observer.voice.mouth_to_ear", "s", "delay that it rests on", |of| seconds(Some(of.voice.score.as_ref()?.delay_ms))),
@@ -169,7 +179,7 @@ pub fn spans(
 
 fn span(record: &Record, random: &mut impl FnMut() -> u128) -> Span {
     let flow = &record.flow;
-    let voice = Voice::new(flow, At::Socket, &record.assumptions);
+    let voice = Voice::new(flow, At::Socket, &record.assumptions).on(&record.path);
     let figures = Figures { record, flow, voice };
     let attribute = |one: &Attribute| Some(valued(one.name, (one.value)(&figures)?));
     // All zeros are no number (W3C Trace Context sections 3.2.2.3 and 3.2.2.4).

@@ -25,7 +25,14 @@ fn record(peer: &str, local: &str, direction: Direction) -> Record {
     let flow = VoiceFlow::new(key, local.parse().unwrap(), stream);
     let clock = WallClock::new(0, 1_700_000_000_000_000_000, 0);
     let assumptions = Arc::default();
-    Record { flow, service: None, assumptions, clock, has_ended: true }
+    Record {
+        flow,
+        path: PathFigures::default(),
+        service: None,
+        assumptions,
+        clock,
+        has_ended: true,
+    }
 }
 
 fn encoded(records: &[Record]) -> ExportTraceServiceRequest {

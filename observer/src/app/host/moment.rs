@@ -1,0 +1,56 @@
+//! One moment of the host, on its way to the exports.
+
+use std::{sync::Arc, time::SystemTime};
+
+use crate::{
+    export::snapshot::{Ledger, Process, Snapshot, Tcp, Voice},
+    model::{Connection, Losses, Owner, PathFigures, VoiceFlow},
+    quality::score::Assumptions,
+    track::voice::At,
+};
+
+/// A copy of what was read: to make it takes far less time than to put it into words,
+/// which need not keep the host from its next reading.
+pub(in crate::app) struct Moment {
+    pub(super) taken_at: Option<SystemTime>,
+    pub(super) flows: Vec<Owned<(VoiceFlow, PathFigures, Option<f64>)>>,
+    pub(super) assumptions: Arc<Assumptions>,
+    pub(super) open: Vec<Owned<Connection>>,
+    pub(super) losses: Losses,
+    pub(super) completeness: f64,
+}
+
+/// Something of a socket, with the service and the owner of that.
+pub(super) struct Owned<T> {
+    pub(super) one: T,
+    pub(super) service: Option<String>,
+    pub(super) owner: Option<Arc<Owner>>,
+}
+
+impl Moment {
+    /// It as the exports have it.
+    pub(in crate::app) fn snapshot(mut self) -> Snapshot {
+        self.flows.sort_by_key(|Owned { one: (flow, ..), .. }| {
+            (flow.stream.first_ns, flow.key.ssrc, flow.key.direction)
+        });
+        self.open.sort_by_key(|Owned { one, .. }| (one.established_ns, one.socket));
+        let flow = |flow: Owned<(VoiceFlow, PathFigures, Option<f64>)>| Voice {
+            mos_now: flow.one.2,
+            service: flow.service,
+            process: flow.owner.as_deref().map(Process::from),
+            ..Voice::new(&flow.one.0, At::Socket, &self.assumptions).on(&flow.one.1)
+        };
+        let connection = |connection: Owned<Connection>| Tcp {
+            service: connection.service,
+            process: connection.owner.as_deref().map(Process::from),
+            ..Tcp::from(&connection.one)
+        };
+        Snapshot {
+            taken_at: self.taken_at,
+            voice: self.flows.into_iter().map(flow).collect(),
+            websockets: Vec::new(),
+            tcp: self.open.into_iter().map(connection).collect(),
+            ledger: Ledger::new(&self.losses, self.completeness),
+        }
+    }
+}

@@ -35,6 +35,18 @@ pub trait Bytes {
     }
 }
 
+/// All ones for what is negative as a signed number, else 0.
+#[inline(always)]
+pub(crate) const fn negative(number: u32) -> u32 {
+    (number.cast_signed() >> 31).cast_unsigned()
+}
+
+/// All ones for 0, and 0 for every number up to 2^31.
+#[inline(always)]
+pub(crate) const fn is_zero(number: u32) -> u32 {
+    negative(number.wrapping_sub(1))
+}
+
 impl Bytes for &[u8] {
     fn length(&self) -> u32 {
         u32::try_from(self.len()).unwrap_or(u32::MAX)

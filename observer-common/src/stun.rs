@@ -1,7 +1,7 @@
 //! STUN (RFC 8489): the checks by which ICE (RFC 8445) finds a pair of addresses and keeps
 //! asking whether it still works.
 
-use crate::bytes::Bytes;
+use crate::bytes::{Bytes, is_zero, negative};
 
 /// Length of the header in bytes.
 pub const HEADER: u32 = 20;
@@ -137,9 +137,9 @@ impl Attributes {
         for _ in 0..MAX_ATTRIBUTES {
             let head = u32::from_be(packet.word(at));
             let (kind, length) = (head >> 16, head & 0xffff);
-            let whole = 4 + (length + 3 & 0x1_fffc);
+            let whole = 4 + ((length + 3) & 0x1_fffc);
             let fits = packet.forget(negative(whole.wrapping_sub(left).wrapping_sub(1)));
-            let is = |other: u32| packet.forget(negative((kind ^ other).wrapping_sub(1)) & fits);
+            let is = |other: u32| packet.forget(is_zero(kind ^ other) & fits);
             let span = Span { at: at.wrapping_add(4), length };
             username = username.or(span, is(USERNAME));
             data = data.or(span, is(DATA));
@@ -149,12 +149,6 @@ impl Attributes {
         }
         Self { username, data, nominates: nominates != 0 }
     }
-}
-
-/// All ones for what is negative as a signed number, else 0.
-#[inline(always)]
-const fn negative(number: u32) -> u32 {
-    (number.cast_signed() >> 31).cast_unsigned()
 }
 
 /// A user name, as far as there is room for it. Aligned so that a copy is no call: there may be

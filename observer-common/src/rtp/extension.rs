@@ -7,7 +7,7 @@
 //! three that stand still.
 
 use super::{HEADER, delay};
-use crate::bytes::Bytes;
+use crate::bytes::{Bytes, is_zero, negative};
 
 /// Every so manieth sequence number is looked at.
 pub const SAMPLED: u16 = 16;
@@ -122,52 +122,120 @@ impl Elements {
         let pair = |high, low| u64::from(u32::from_be(high)) << 32 | u64::from(u32::from_be(low));
         let length = (head & 0xffff) * 4;
         let rest = if length < LOOKED_AT { length } else { LOOKED_AT };
-        Some(Self::walk(pair(a, b), pair(c, d), rest, is_short))
+        Some(Self::walk(packet, pair(a, b), pair(c, d), rest, is_short))
     }
 
     /// Walks `rest` bytes of elements. They are shifted through two registers: the verifiers
-    /// of old kernels let nothing be indexed that lies on the stack.
+    /// of old kernels let nothing be indexed that lies on the stack. And without a branch: of
+    /// a loop that has one they walk two to the power of its length. A mask is all ones or 0.
     #[inline(always)]
-    fn walk(mut high: u64, mut low: u64, mut rest: u32, is_short: bool) -> Self {
-        let mut elements = Self::default();
+    fn walk<B: Bytes>(packet: &B, high: u64, low: u64, rest: u32, is_short: bool) -> Self {
+        let short = packet.forget(0_u32.wrapping_sub(is_short.into()));
+        let (mut high, mut low, mut rest) = (high, low, rest);
+        let (mut byte, mut other_byte, mut pair) = (Found::NONE, Found::NONE, Found::NONE);
+        let (mut triple, mut other_triple) = (Found::NONE, Found::NONE);
         for _ in 0..MAX_ELEMENTS {
-            if rest < 2 {
-                break;
-            }
-            let byte = high >> 56;
-            let (id, length, skip) = if byte == 0 {
-                (0, 0, 1) // padding
-            } else if is_short {
-                (byte >> 4, (byte & 0xf) + 1, 1)
-            } else {
-                (byte, high >> 48 & 0xff, 2)
-            };
-            let whole = (skip + length) as u32;
+            let first = (high >> 56) as u32;
+            let second = (high >> 48) as u32 & 0xff;
+            let is_element = !zero(packet, first); // else padding
+            let id = (first >> 4 & short | first & !short) & is_element;
+            let length = (((first & 0xf) + 1) & short | second & !short) & is_element;
+            let skip = 1 + (1 & !short & is_element);
+            let whole = skip + length;
             // An element beyond what is looked at, or the number that ends all (15).
-            if whole > 7 || whole > rest || (is_short && id == 15) {
-                break;
-            }
+            let fits = below(packet, whole, 8)
+                & !below(packet, rest, whole)
+                & !below(packet, rest, 2)
+                & !(short & zero(packet, id ^ 15));
             let value = high << (8 * skip);
-            elements.take(id as u8, length, value);
-            let bits = (8 * (skip + length)) & 63;
+            let counts = fits & !zero(packet, id);
+            let one = zero(packet, length ^ 1) & counts;
+            let two = zero(packet, length ^ 2) & counts;
+            let three = zero(packet, length ^ 3) & counts;
+            let value_of = |bytes: u32| (value >> (64 - 8 * bytes)) as u32;
+            let later = one & byte.put(packet, one, id, value_of(1));
+            other_byte.put(packet, later, id, value_of(1));
+            pair.put(packet, two, id, value_of(2));
+            let later = three & triple.put(packet, three, id, value_of(3));
+            other_triple.put(packet, later, id, value_of(3));
+            let bits = (8 * whole) & 63;
             high = high << bits | (low >> 1) >> (63 - bits);
             low <<= bits;
-            rest -= whole;
+            rest = rest.wrapping_sub(whole) & fits;
         }
-        elements
+        Self {
+            byte: (byte.id as u8, byte.value as u8),
+            other_byte: (other_byte.id as u8, other_byte.value as u8),
+            pair: (pair.id as u8, pair.value as u16),
+            triple: (triple.id as u8, triple.value),
+            other_triple: (other_triple.id as u8, other_triple.value),
+        }
+    }
+}
+
+impl Elements {
+    /// They in two numbers, for a function that takes no more.
+    #[inline(always)]
+    #[must_use]
+    pub const fn packed(&self) -> [u64; 2] {
+        let Self { byte, other_byte, pair, triple, other_triple } = *self;
+        let small = (byte.0 as u64) << 48
+            | (byte.1 as u64) << 40
+            | (other_byte.0 as u64) << 32
+            | (other_byte.1 as u64) << 24
+            | (pair.0 as u64) << 16
+            | pair.1 as u64;
+        let large = (triple.0 as u64) << 56
+            | (triple.1 as u64 & 0xff_ffff) << 32
+            | (other_triple.0 as u64) << 24
+            | other_triple.1 as u64 & 0xff_ffff;
+        [small, large]
     }
 
-    /// Takes in an element that begins with the first byte of `value`.
+    /// What was packed.
     #[inline(always)]
-    const fn take(&mut self, id: u8, length: u64, value: u64) {
-        match length {
-            1 if self.byte.0 == 0 => self.byte = (id, (value >> 56) as u8),
-            1 if self.other_byte.0 == 0 => self.other_byte = (id, (value >> 56) as u8),
-            2 if self.pair.0 == 0 => self.pair = (id, (value >> 48) as u16),
-            3 if self.triple.0 == 0 => self.triple = (id, (value >> 40) as u32),
-            3 if self.other_triple.0 == 0 => self.other_triple = (id, (value >> 40) as u32),
-            _ => {}
+    #[must_use]
+    pub const fn unpacked([small, large]: [u64; 2]) -> Self {
+        Self {
+            byte: ((small >> 48) as u8, (small >> 40) as u8),
+            other_byte: ((small >> 32) as u8, (small >> 24) as u8),
+            pair: ((small >> 16) as u8, small as u16),
+            triple: ((large >> 56) as u8, (large >> 32) as u32 & 0xff_ffff),
+            other_triple: ((large >> 24) as u8, large as u32 & 0xff_ffff),
         }
+    }
+}
+
+/// [`is_zero`], of which the compiler does not see what it is: it would make a branch of it.
+#[inline(always)]
+fn zero<B: Bytes>(packet: &B, number: u32) -> u32 {
+    packet.forget(is_zero(packet.forget(number)))
+}
+
+/// All ones where one number is below another, neither above 2^31, else 0; as [`zero`].
+#[inline(always)]
+fn below<B: Bytes>(packet: &B, number: u32, other: u32) -> u32 {
+    packet.forget(negative(packet.forget(number.wrapping_sub(other))))
+}
+
+/// The first element of its kind.
+#[derive(Clone, Copy)]
+struct Found {
+    id: u32,
+    value: u32,
+}
+
+impl Found {
+    const NONE: Self = Self { id: 0, value: 0 };
+
+    /// Keeps an element where the mask says so, unless there is one; the mask of that.
+    #[inline(always)]
+    fn put<B: Bytes>(&mut self, packet: &B, mask: u32, id: u32, value: u32) -> u32 {
+        let is_taken = !zero(packet, self.id);
+        let mask = mask & !is_taken;
+        self.id |= id & mask;
+        self.value |= value & mask;
+        is_taken
     }
 }
 

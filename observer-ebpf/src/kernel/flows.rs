@@ -69,14 +69,14 @@ const fn tag(key: &FlowKey) -> u32 {
     key.ssrc ^ key.peer_port as u32
 }
 
-/// The entry of a flow whose key has all but the cookie, which this fills in.
+/// The entry of a flow, and its place. The key has all but the cookie, which this fills in.
 #[inline(always)]
 pub(super) fn find_near(
     key: &mut FlowKey,
     skb: &Skb<'_>,
     socket: *mut bpf_sock,
     sequence: u16,
-) -> Option<*mut FlowEntry> {
+) -> Option<(*mut FlowEntry, u32)> {
     if let Some(near) = Near::of(socket, 0) {
         // SAFETY: the kernel keeps what a socket remembers until this run ends. The word
         // may be written meanwhile, which is why the entry is asked.
@@ -87,7 +87,7 @@ pub(super) fn find_near(
                 && let Some(entry) = FLOWS.get_ptr_mut(place as u32)
                 && is_of(entry, key)
             {
-                return Some(entry);
+                return Some((entry, place as u32));
             }
         }
     }
@@ -97,7 +97,7 @@ pub(super) fn find_near(
     if sequence.is_multiple_of(SELDOM) {
         remember(socket, key, place);
     }
-    FLOWS.get_ptr_mut(place)
+    Some((FLOWS.get_ptr_mut(place)?, place))
 }
 
 /// The entry of a flow.

@@ -81,7 +81,10 @@ fn look<T: Turn>(ctx: *mut __sk_buff, length: u32, direction: u32) {
         next = see(ctx, offset, size, direction, now);
     }
     if next == REPORTS_TO_READ {
-        read_reports(ctx, offset, size, direction, now);
+        let blocks = read_reports(ctx, offset, size, direction, now);
+        if blocks != DONE {
+            read_blocks(ctx, blocks >> 8, blocks & 0xff, now);
+        }
     }
 }
 
@@ -314,8 +317,8 @@ fn promote(key: &PathKey, candidate: &PathCandidate) -> bool {
     }
 }
 
-/// Reads what RTCP says of the flows that this end sends: when it told of them, and what the
-/// far end tells of them.
+/// Reads what RTCP says of a flow that this end sends: when it told of it. Of what the far end
+/// tells, says where its blocks begin in the packet, and in the lowest byte how many they are.
 #[inline(never)]
 #[unsafe(no_mangle)]
 pub(super) extern "C" fn read_reports(
@@ -325,10 +328,10 @@ pub(super) extern "C" fn read_reports(
     direction: u32,
     now: u64,
 ) -> u32 {
-    let context = SkBuffContext::new(ctx);
-    let skb = Skb::new(&context);
-    let Some((ends, at, length)) = find(&skb, offset, size, direction) else { return 0 };
-    let Some(compound) = Compound::read(&skb, at, length) else { return 0 };
+    let ctx = SkBuffContext::new(ctx);
+    let skb = Skb::new(&ctx);
+    let Some((ends, at, length)) = find(&skb, offset, size, direction) else { return DONE };
+    let Some(compound) = Compound::read(&skb, at, length) else { return DONE };
     if direction as u8 == TRANSMIT {
         if compound.is_sender_report()
             && let Some(time) = skb.words(at.wrapping_add(rtcp::HEADER))
@@ -336,16 +339,22 @@ pub(super) extern "C" fn read_reports(
             let key = flow_key(&skb, &ends, compound.ssrc, TRANSMIT);
             send(&key, rtcp::middle_of_ntp(time), now);
         }
-        return 0;
+        return DONE;
     }
-    let Some(first) = compound.first_block() else { return 0 };
-    let mut at = skb.forget(at.wrapping_add(first));
+    let Some(first) = compound.first_block() else { return DONE };
+    at.wrapping_add(first) << 8 | compound.blocks
+}
+
+/// Takes in so many report blocks, of which the first is at `at` bytes into the packet. Its
+/// frame is small, for that behind it is large.
+#[inline(never)]
+#[unsafe(no_mangle)]
+pub(super) extern "C" fn read_blocks(ctx: *mut __sk_buff, at: u32, blocks: u32, now: u64) -> u32 {
     for number in 0..MAX_BLOCKS {
-        if number >= compound.blocks {
+        if number >= blocks {
             break;
         }
-        read_block(ctx, at, now);
-        at = skb.forget(at.wrapping_add(BLOCK));
+        read_block(ctx, at.wrapping_add(number * BLOCK), now);
     }
     0
 }

@@ -1,32 +1,41 @@
 //! One packet of a flow in so many: its header extensions, and how long it took from one
 //! socket of a process to another.
 
-use aya_ebpf::{bindings::BPF_ANY, programs::SkBuffContext};
+use aya_ebpf::{
+    bindings::{__sk_buff, BPF_ANY},
+    programs::SkBuffContext,
+};
 use observer_common::{
-    abi::{FlowEntry, Passage, RECEIVE},
+    abi::{Passage, RECEIVE},
     bytes::Bytes as _,
     rtp::extension::Elements,
 };
 
 use super::{
-    maps::{FORWARDERS, PASSAGES},
+    maps::{FLOWS, FORWARDERS, PASSAGES},
     skb::Skb,
 };
 
-/// Looks at the RTP packet at `payload`, which is of the flow and came at `now`. What it finds
-/// goes into the entry without a turn: on two processors at once, a sample may be lost.
+/// Looks at the RTP packet at `payload`, which is of the flow at `place` and came at `now`.
+/// What it finds goes into the entry without a turn: on two processors at once, a sample may
+/// be lost. A global function, which the verifier walks once, and not once for each way that
+/// leads to it.
 #[inline(never)]
-pub(super) fn look(ctx: &SkBuffContext, entry: *mut FlowEntry, payload: u32, now: u64) {
-    let skb = Skb::new(ctx);
-    let Some([first, timestamp]) = skb.words(payload) else { return };
+#[unsafe(no_mangle)]
+pub(super) extern "C" fn look(ctx: *mut __sk_buff, place: u32, payload: u32, now: u64) -> u32 {
+    let ctx = SkBuffContext::new(ctx);
+    let skb = Skb::new(&ctx);
+    let Some([first, timestamp]) = skb.words(payload) else { return 0 };
+    if let Some(elements) = Elements::read(&skb, payload, first) {
+        let [small, large] = elements.packed();
+        learn(place, small, large, now);
+    }
+    let Some(entry) = FLOWS.get_ptr_mut(place) else { return 0 };
     // SAFETY: see `advance_flow`.
     let entry = unsafe { &mut *entry };
-    if let Some(elements) = Elements::read(&skb, payload, first) {
-        entry.extensions.advance(&elements, entry.flow.packets, now);
-    }
     // SAFETY: the map is preallocated.
     let Some(forwarder) = (unsafe { FORWARDERS.get_ptr(&entry.key.cookie).map(|it| *it) }) else {
-        return;
+        return 0;
     };
     let passage = Passage {
         forwarder,
@@ -46,4 +55,18 @@ pub(super) fn look(ctx: &SkBuffContext, entry: *mut FlowEntry, payload: u32, now
             entry.hop.max_ns = delay;
         }
     }
+    0
+}
+
+/// Takes in the elements of a packet of the flow at `place`. A global function for the same
+/// reason.
+#[inline(never)]
+#[unsafe(no_mangle)]
+pub(super) extern "C" fn learn(place: u32, small: u64, large: u64, now: u64) -> u32 {
+    let Some(entry) = FLOWS.get_ptr_mut(place) else { return 0 };
+    // SAFETY: see `advance_flow`.
+    let entry = unsafe { &mut *entry };
+    let elements = Elements::unpacked([small, large]);
+    entry.extensions.advance(&elements, entry.flow.packets, now);
+    0
 }

@@ -159,22 +159,25 @@ impl Bytes for Skb<'_> {
         Some(words)
     }
 
-    /// The verifier follows values that are spilled to aligned slots of the stack;
-    /// what lies across the second half of one it forgets, on every kernel.
+    /// The verifier follows values that are spilled to aligned slots of the stack; what lies in
+    /// the second half of one it forgets, on every kernel. In assembly, or the compiler would
+    /// make a slot of its own of the half.
     #[inline(always)]
     fn forget(&self, offset: u32) -> u32 {
-        #[repr(C, align(8))]
-        struct Slot {
-            aligned: MaybeUninit<u32>,
-            forgotten: MaybeUninit<u32>,
-        }
-        let mut slot = Slot { aligned: MaybeUninit::uninit(), forgotten: MaybeUninit::uninit() };
-        let _ = &slot.aligned;
-        // SAFETY: it is read as it was written.
+        let mut slot = MaybeUninit::<u64>::uninit();
+        let forgotten: u64;
+        // SAFETY: the slot is valid, and is read as it was written.
         unsafe {
-            (&raw mut slot.forgotten).cast::<u32>().write_volatile(offset);
-            (&raw const slot.forgotten).cast::<u32>().read_volatile()
+            asm!(
+                "*(u32 *)({slot} + 4) = {offset}",
+                "{forgotten} = *(u32 *)({slot} + 4)",
+                slot = in(reg) slot.as_mut_ptr(),
+                offset = in(reg) u64::from(offset),
+                forgotten = lateout(reg) forgotten,
+                options(nostack),
+            );
         }
+        forgotten as u32
     }
 }
 

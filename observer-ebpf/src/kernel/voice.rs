@@ -155,10 +155,10 @@ fn observe_one<T: Turn>(skb: &Skb<'_>, ip: &Ip, direction: u8) {
     // there may be such a flow.
     let early = if may_be_excluded() { 0 } else { now() };
     match flows::find_near(&mut key, skb, socket, header.sequence) {
-        Some(entry) => {
+        Some((entry, place)) => {
             let now = advance_flow::<T>(entry, &header, length, early);
             if header.sequence.is_multiple_of(extension::SAMPLED) && now != 0 {
-                sample::look(skb.ctx, entry, ip.transport + UDP_HEADER, now);
+                sample::look(skb.ctx.skb.skb, place, ip.transport + UDP_HEADER, now);
             }
         }
         None => {

@@ -162,3 +162,16 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn elements_come_back_as_they_were_packed() {
+    let elements = Elements {
+        byte: (1, 0xff),
+        other_byte: (2, 0x80),
+        pair: (3, 0xfffe),
+        triple: (4, 0xff_fffd),
+        other_triple: (255, 0xff_fffc),
+    };
+    assert_eq!(Elements::unpacked(elements.packed()), elements);
+    assert_eq!(Elements::unpacked([0; 2]), Elements::default());
+}

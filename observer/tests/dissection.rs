@@ -1,6 +1,6 @@
 //! What `observer replay` reads in header extensions, against tshark's dissection of the same
 //! capture. Needs no privileges.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{path::PathBuf, process::Command};
 
@@ -114,8 +114,8 @@ fn header_extensions_are_those_of_the_dissection() {
     assert_eq!(told.clipped_ratio, share(|level| level & 0x7f == 0));
     assert!(told.silent_ratio.unwrap() > 0.1 && told.silent_ratio.unwrap() < 0.9);
 
-    let numbers = samples.iter().filter_map(|packet| packet.element(TRANSPORT));
-    let (first, last) = (numbers.clone().nth(3).unwrap(), numbers.last().unwrap());
+    let mut numbers = samples.iter().filter_map(|packet| packet.element(TRANSPORT));
+    let (first, last) = (numbers.clone().nth(3).unwrap(), numbers.next_back().unwrap());
     let came = packets.iter().filter_map(|packet| packet.element(TRANSPORT));
     let came = came.filter(|number| (first..last).contains(number)).count();
     let lost = 1.0 - came as f64 / f64::from(last - first);

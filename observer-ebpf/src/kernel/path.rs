@@ -94,20 +94,25 @@ struct Sight {
     local: Address,
     local_port: u16,
     direction: u8,
-    /// As in [`Path::take`].
-    is_known: bool,
     /// Where it lies in the packet, or the name of a check that was read, and the length, in
     /// bytes.
     at: u32,
     length: u32,
     now: u64,
-    /// These four as in [`Seen`].
+    /// As in [`Seen`].
     transaction: u32,
     what: What,
-    is_yes: bool,
-    is_plain: bool,
+    /// Of [`YES`], [`PLAIN`] and [`KNOWN`].
+    flags: u32,
     name: Name,
 }
+
+/// [`Sight::flags`]: as in [`Seen`].
+const YES: u32 = 1;
+/// [`Sight::flags`]: its RTCP can be read.
+const PLAIN: u32 = 2;
+/// [`Sight::flags`]: its RTCP is of the sender of a known flow.
+const KNOWN: u32 = 4;
 
 /// Takes in what is `offset` bytes into the payload and at most `size` bytes long. Says
 /// where a datagram lies inside it, the offset in the upper half, the length in the lower.
@@ -126,14 +131,12 @@ pub(super) extern "C" fn see(
         local: [0; 4],
         local_port: 0,
         direction: direction as u8,
-        is_known: false,
         at: offset,
         length: size,
         now,
         transaction: 0,
         what: What::Hello,
-        is_yes: false,
-        is_plain: false,
+        flags: 0,
         name: Name::NONE,
     };
     if !locate(&ctx, &mut sight) {
@@ -156,12 +159,8 @@ pub(super) extern "C" fn see(
 #[inline(always)]
 fn blur(skb: &Skb<'_>, sight: &mut Sight) {
     // SAFETY: what comes back is what went in.
-    unsafe {
-        sight.what = transmute::<u8, What>(skb.forget(sight.what as u32) as u8);
-        sight.is_yes = transmute::<u8, bool>(skb.forget(sight.is_yes.into()) as u8);
-        sight.is_plain = transmute::<u8, bool>(skb.forget(sight.is_plain.into()) as u8);
-        sight.is_known = transmute::<u8, bool>(skb.forget(sight.is_known.into()) as u8);
-    }
+    sight.what = unsafe { transmute::<u8, What>(skb.forget(sight.what as u32) as u8) };
+    sight.flags = skb.forget(sight.flags);
     sight.transaction = skb.forget(sight.transaction);
     let name = &mut sight.name;
     for word in &mut name.words {
@@ -172,7 +171,7 @@ fn blur(skb: &Skb<'_>, sight: &mut Sight) {
 
 #[inline(never)]
 fn has_reports(sight: &Sight) -> bool {
-    sight.what == What::Rtcp && sight.is_plain
+    sight.what == What::Rtcp && sight.flags & PLAIN != 0
 }
 
 /// Finds whose the datagram is. A frame of its own, as are the next three: what is needed in
@@ -201,11 +200,11 @@ fn read(ctx: &SkBuffContext, sight: &mut Sight) -> u32 {
             return if fits { offset << 16 | span.length } else { DONE };
         }
         What::Check => (sight.at, sight.length) = (span.at, span.length),
-        What::Rtcp => sight.is_known = is_flow(&sight.key, compound.ssrc, sight.direction),
-        What::Answer | What::Hello => {}
+        What::Rtcp if is_flow(&sight.key, compound.ssrc, sight.direction) => sight.flags |= KNOWN,
+        What::Rtcp | What::Answer | What::Hello => {}
     }
-    (sight.what, sight.is_yes, sight.transaction) = (what, is_yes, transaction);
-    sight.is_plain = compound.is_plain;
+    (sight.what, sight.transaction) = (what, transaction);
+    sight.flags |= if is_yes { YES } else { 0 } | if compound.is_plain { PLAIN } else { 0 };
     TAKE_IN
 }
 
@@ -261,14 +260,15 @@ fn take(sight: &Sight) -> bool {
 
 #[inline(always)]
 fn advance(path: &mut Path, sight: &Sight) {
-    path.take(&seen(sight), &sight.name, sight.is_known, sight.direction, sight.now);
+    let is_known = sight.flags & KNOWN != 0;
+    path.take(&seen(sight), &sight.name, is_known, sight.direction, sight.now);
 }
 
 #[inline(always)]
 fn seen(sight: &Sight) -> Seen {
-    let Sight { what, is_yes, transaction, is_plain, .. } = *sight;
-    let compound = Compound { is_plain, ..Compound::NONE };
-    Seen { is_yes, transaction, compound, ..Seen::new(what) }
+    let Sight { what, transaction, flags, .. } = *sight;
+    let compound = Compound { is_plain: flags & PLAIN != 0, ..Compound::NONE };
+    Seen { is_yes: flags & YES != 0, transaction, compound, ..Seen::new(what) }
 }
 
 /// Takes a datagram into a path in probation, and says whether that proved to be one.
@@ -276,7 +276,7 @@ fn seen(sight: &Sight) -> Seen {
 fn probe(sight: &Sight) -> bool {
     let candidate = match PATH_CANDIDATES.get_ptr_mut(&sight.key) {
         Some(candidate) => candidate,
-        None if Path::may_begin(&seen(sight), sight.is_known) => {
+        None if Path::may_begin(&seen(sight), sight.flags & KNOWN != 0) => {
             let inserted = PATH_CANDIDATES.insert(&sight.key, &NO_CANDIDATE, u64::from(BPF_ANY));
             let Some(candidate) = PATH_CANDIDATES.get_ptr_mut(&sight.key) else {
                 ledger::count(Count::PathCandidateFailed);

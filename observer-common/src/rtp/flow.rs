@@ -72,7 +72,7 @@ pub struct Flow {
     /// Ticks a second.
     pub clock_rate: u32,
     /// The main payload type: that of the codec, and not of the events or the comfort
-    /// noise among its packets. See [`Flow::time_other`].
+    /// noise among its packets.
     pub payload_type: u8,
     /// Bit 0: the next difference in timing means nothing.
     pub flags: u8,

@@ -1,0 +1,277 @@
+//! What is known of a call's path: of captures against tshark's dissection of the same file,
+//! and of a peer that is stopped while it is asked.
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod peers {
+    #[expect(dead_code, reason = "these tests ask for voice alone")]
+    pub(crate) mod observer;
+    pub(crate) mod patience;
+    pub(crate) mod tool;
+}
+
+use std::{
+    io::{BufRead as _, BufReader},
+    net::{SocketAddr, UdpSocket},
+    path::PathBuf,
+    process::{Command, Stdio},
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use observer::export::snapshot::{Path, Snapshot, Voice};
+use peers::{
+    observer::{Observer, PATIENCE},
+    patience::until,
+    tool,
+};
+
+/// tshark's times have nanoseconds, ours in ms are floating-point numbers.
+const ROUNDING_MS: f64 = 0.000_01;
+
+const BINDING: &str = "0x0001";
+const GRANTED: &str = "0x0101";
+const USE_CANDIDATE: &str = "0x0025";
+const CLIENT_HELLO: &str = "1";
+
+fn capture(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/captures").join(name)
+}
+
+/// A frame as tshark dissects it.
+struct Frame {
+    at_ms: f64,
+    source: String,
+    stun: String,
+    transaction: String,
+    attributes: String,
+    /// From the request that this answers.
+    after_ms: Option<f64>,
+    handshake: String,
+    is_media: bool,
+}
+
+impl Frame {
+    fn read(line: &str) -> Self {
+        let fields: Vec<_> = line.split('\t').collect();
+        let [time, v4, v6, port, stun, id, attributes, after, handshake, rtp] = fields[..] else {
+            panic!("{line}")
+        };
+        let ms = |seconds: &str| seconds.parse::<f64>().ok().map(|seconds| seconds * 1e3);
+        Self {
+            at_ms: ms(time).unwrap(),
+            source: if v6.is_empty() { format!("{v4}:{port}") } else { format!("[{v6}]:{port}") },
+            stun: stun.to_owned(),
+            transaction: id.to_owned(),
+            attributes: attributes.to_owned(),
+            after_ms: ms(after),
+            handshake: handshake.to_owned(),
+            is_media: !rtp.is_empty(),
+        }
+    }
+
+    fn has(&self, attribute: &str) -> bool {
+        self.attributes.split(',').any(|one| one == attribute)
+    }
+}
+
+fn dissected(name: &str, ports: &[u16]) -> Vec<Frame> {
+    let mut tshark = Command::new("tshark");
+    tshark.arg("-r").arg(capture(name)).args(["-T", "fields"]);
+    for port in ports {
+        tshark.args(["-d", &format!("udp.port=={port},rtp")]);
+    }
+    for field in [
+        "frame.time_relative",
+        "ip.src",
+        "ipv6.src",
+        "udp.srcport",
+        "stun.type",
+        "stun.id",
+        "stun.attribute",
+        "stun.time",
+        "dtls.handshake.type",
+        "rtp.ssrc",
+    ] {
+        tshark.args(["-e", field]);
+    }
+    let output = tshark.output().expect("tshark is there: `cargo xtask setup --only packages`");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().lines().map(Frame::read).collect()
+}
+
+/// Datagrams that are RTCP by their first two bytes, over one version of IP.
+fn srtcp(name: &str, version: &str) -> u64 {
+    const RTCP: &str = "udp.payload[0:1] >= 80 && udp.payload[0:1] <= bf && \
+                        udp.payload[1:1] >= c0 && udp.payload[1:1] <= df";
+    let mut tshark = Command::new("tshark");
+    tshark.arg("-r").arg(capture(name)).args(["-Y", &format!("{version} && {RTCP}")]);
+    let output = tshark.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    output.stdout.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).count() as u64
+}
+
+fn replayed(name: &str) -> Vec<Voice> {
+    let output = Command::new(env!("CARGO_BIN_EXE_observer"))
+        .args(["replay", "--format", "json"])
+        .arg(capture(name))
+        .output()
+        .unwrap();
+    serde_json::from_slice::<Snapshot>(&output.stdout).unwrap().voice
+}
+
+#[track_caller]
+fn assert_same(what: &str, ours: Option<f64>, judge: f64) {
+    let is_same = ours.is_some_and(|ours| (ours - judge).abs() < ROUNDING_MS);
+    assert!(is_same, "{what}: {ours:?} ms, tshark's {judge} ms");
+}
+
+/// The phases of the one call of a capture, over all of its paths.
+fn setup_agrees(name: &str, path: &Path, frames: &[Frame]) {
+    let first = |is: &dyn Fn(&Frame) -> bool| frames.iter().find(|one| is(one)).unwrap().at_ms;
+    let check = first(&|frame| frame.stun == BINDING);
+    let chosen = |frame: &Frame| {
+        let id = &frame.transaction;
+        frame.stun == GRANTED
+            && frames.iter().any(|one| one.transaction == *id && one.has(USE_CANDIDATE))
+    };
+    let in_use = first(&chosen);
+    let hello = first(&|frame| frame.handshake.split(',').next() == Some(CLIENT_HELLO));
+    let media = first(&|frame| frame.is_media);
+    assert!(check < in_use && in_use < hello && hello < media);
+    assert_same(&format!("{name}: ice"), path.setup_ice_ms, in_use - check);
+    assert_same(&format!("{name}: dtls"), path.setup_dtls_ms, hello - in_use);
+    assert_same(&format!("{name}: media"), path.setup_media_ms, media - hello);
+}
+
+/// The round trips and stalls of who receives a flow: answers to its checks come from the
+/// flow's source, and its own go there.
+fn times_agree(name: &str, flow: &Voice, frames: &[Frame]) {
+    let after = |source: &str| -> Vec<f64> {
+        let answers = frames.iter().filter(|one| one.source == source && one.stun == GRANTED);
+        answers.map(|answer| answer.after_ms.unwrap()).collect()
+    };
+    let (round_trips, stalls) = (after(&flow.src), after(&flow.dst));
+    println!("{name}, {}: {} round trips, {} stalls", flow.src, round_trips.len(), stalls.len());
+    let path = flow.path.as_ref().unwrap();
+    assert_same(&format!("{name}: round trip"), flow.rtt_ms, *round_trips.last().unwrap());
+    assert_same(&format!("{name}: stall"), path.stall_ms, *stalls.last().unwrap());
+    let longest = stalls.iter().copied().fold(0.0, f64::max);
+    assert_same(&format!("{name}: longest stall"), path.stall_max_ms, longest);
+    assert_eq!(path.rtt_source.as_deref(), Some("stun"));
+    assert_eq!((path.far_loss_ratio, path.rtcp_packets), (None, None), "all RTCP is encrypted");
+}
+
+#[test]
+fn a_call_of_aiortc_is_set_up_and_answers_as_tshark_says() {
+    let name = "aiortc-opus-srtp.pcapng";
+    let frames = dissected(name, &[41_914]);
+    let [flow] = &replayed(name)[..] else { panic!("one flow") };
+    setup_agrees(name, flow.path.as_ref().unwrap(), &frames);
+    times_agree(name, flow, &frames);
+    let counted = flow.path.as_ref().unwrap().srtcp_packets;
+    assert_eq!(counted, Some(srtcp(name, "ip")));
+}
+
+#[test]
+fn a_call_of_browsers_is_set_up_and_answers_as_tshark_says_over_both_paths() {
+    let name = "chromium-opus-srtp-ice-switch.pcapng";
+    let frames = dissected(name, &[37_858, 46_490]);
+    let flows = replayed(name);
+    for flow in &flows {
+        assert!(flow.src.starts_with("[fd00::2]"), "the path that the call ended on");
+        let counted = flow.path.as_ref().unwrap().srtcp_packets;
+        assert_eq!(counted, Some(srtcp(name, "ipv6")));
+        setup_agrees(name, flow.path.as_ref().unwrap(), &frames);
+        times_agree(name, flow, &frames);
+    }
+    assert!(!flows.is_empty());
+}
+
+/// A peer in a process of its own, which answers every check at once, for as long as it runs.
+const PEER: &str = r#"
+import socket
+peer = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+peer.bind(("127.0.0.1", 0))
+print(peer.getsockname()[1], flush=True)
+while True:
+    datagram, sender = peer.recvfrom(2048)
+    if datagram[:2] == b"\0\1":
+        peer.sendto(b"\1\1\0\0" + datagram[4:20], sender)
+"#;
+
+const SSRC: u32 = 0x7374_616c;
+const STOPPED: Duration = Duration::from_millis(200);
+
+fn check(transaction: u8) -> Vec<u8> {
+    let mut message = vec![0, 1, 0, 16, 0x21, 0x12, 0xa4, 0x42];
+    message.extend([transaction; 12]);
+    message.extend([0, 6, 0, 9]);
+    message.extend(b"far_:near\0\0\0");
+    message
+}
+
+fn media(number: u16) -> Vec<u8> {
+    let mut packet = vec![0x80, 8];
+    packet.extend(number.to_be_bytes());
+    packet.extend((u32::from(number) * 160).to_be_bytes());
+    packet.extend(SSRC.to_be_bytes());
+    packet.resize(172, 0xd5);
+    packet
+}
+
+#[test]
+fn a_process_that_is_stopped_for_200_ms_has_a_stall_of_200_ms() {
+    if !tool::all_there("a_process_that_is_stopped", &["python3"]) {
+        return;
+    }
+    let observer = Observer::start(&[]);
+    let mut command = Command::new("python3");
+    command.args(["-c", PEER]).stdout(Stdio::piped());
+    let mut process = command.spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let peer = SocketAddr::from(([127, 0, 0, 1], line.trim().parse().unwrap()));
+    let near = UdpSocket::bind("127.0.0.1:0").unwrap();
+    near.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut buffer = [0; 64];
+    let signal = |signal: i32| {
+        // SAFETY: the child is not reaped yet, so the number is its own.
+        unsafe { libc::kill(process.id() as i32, signal) };
+    };
+    near.send_to(&check(1), peer).unwrap();
+    near.recv(&mut buffer).unwrap();
+    for number in 0..10 {
+        near.send_to(&media(number), peer).unwrap();
+    }
+    signal(libc::SIGSTOP);
+    near.send_to(&check(2), peer).unwrap();
+    let asked = Instant::now();
+    sleep(STOPPED);
+    signal(libc::SIGCONT);
+    near.recv(&mut buffer).unwrap();
+    let answered = asked.elapsed();
+    let rows = || observer.flows(SSRC);
+    let row = |direction: &str| {
+        rows().into_iter().find(|flow| flow.direction.as_deref() == Some(direction))
+    };
+    let stall = || row("receive").and_then(|flow| flow.path?.stall_max_ms);
+    until(PATIENCE, "the stall", || stall().is_some_and(|ms| ms >= 200.0));
+    let stalled = row("receive").unwrap().path.unwrap();
+    let round_trip = row("transmit").unwrap().rtt_ms.unwrap();
+    let answered_ms = answered.as_secs_f64() * 1e3;
+    println!(
+        "stall {:?} ms, round trip {round_trip} ms, by the clock {answered_ms} ms",
+        stalled.stall_ms
+    );
+    let stall_ms = stalled.stall_ms.unwrap();
+    assert!(200.0 <= stall_ms && stall_ms <= round_trip && round_trip <= answered_ms + 1.0);
+    assert_eq!(stalled.stall_max_ms, stalled.stall_ms);
+    let text = observer.get("/metrics");
+    let sum = text
+        .lines()
+        .filter(|line| line.starts_with("observer_voice_stall_duration_seconds_sum"))
+        .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
+    assert!(sum.fold(0.0, f64::max) >= 0.2, "{text}");
+    process.kill().unwrap();
+    process.wait().unwrap();
+}

@@ -187,6 +187,35 @@ fn a_call_of_browsers_is_set_up_and_answers_as_tshark_says_over_both_paths() {
     assert!(!flows.is_empty());
 }
 
+/// GStreamer's RTCP has ports of its own, one above those of the media.
+#[test]
+fn the_reports_of_a_receiver_are_read_as_tshark_reads_them() {
+    let name = "gstreamer-g711-rtcp.pcap";
+    let output = Command::new("tshark")
+        .arg("-r")
+        .arg(capture(name))
+        .args(["-o", "rtcp.show_roundtrip_calculation:TRUE", "-d", "udp.port==5014,rtp"])
+        .args(["-Y", "rtcp", "-T", "fields", "-e", "rtcp.ssrc.jitter", "-e", "rtcp.ssrc.cum_nr"])
+        .args(["-e", "rtcp.roundtrip-delay"])
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let packets: Vec<Vec<_>> = text.lines().map(|line| line.split('\t').collect()).collect();
+    let reports: Vec<_> = packets.iter().filter(|fields| !fields[2].is_empty()).collect();
+    let last = |field: usize| reports.last().unwrap()[field].parse::<f64>().unwrap();
+    let [flow] = &replayed(name)[..] else { panic!("one flow") };
+    let path = flow.path.as_ref().unwrap();
+    let (round_trip_ms, ours) = (last(2), flow.rtt_ms.unwrap());
+    println!("{} reports, round trip {ours} ms, tshark's {round_trip_ms}", reports.len());
+    assert!((ours - round_trip_ms).abs() <= 1.0, "tshark's has whole milliseconds");
+    assert_eq!(path.rtt_source.as_deref(), Some("rtcp"));
+    assert_same("jitter at the far end", path.far_jitter_ms, last(0) / 8.0);
+    assert_eq!(last(1), -1.0, "one more came than was expected, and went on so");
+    assert_eq!(path.far_loss_ratio, Some(0.0));
+    assert_eq!(path.rtcp_packets, Some(packets.len() as u64));
+    assert_eq!(path.srtcp_packets, None);
+}
+
 /// A peer in a process of its own, which answers every check at once, for as long as it runs.
 const PEER: &str = r#"
 import socket

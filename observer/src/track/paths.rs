@@ -96,6 +96,8 @@ impl PathTracker {
         figures.rtcp = (latest.rtcp > 0).then_some(latest.rtcp);
         figures.srtcp = (latest.srtcp > 0).then_some(latest.srtcp);
         if let Some(report) = self.report_on(flow) {
+            let rtt = last(&report.round_trip).map(|time| (RttSource::Rtcp, time));
+            figures.rtt = figures.rtt.or(rtt);
             figures.far_loss = report
                 .loss_ratio()
                 .map(|whole| FarLoss { recent: f64::from(report.fraction) / 256.0, whole });

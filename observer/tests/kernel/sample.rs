@@ -29,8 +29,8 @@ fn socket() -> UdpSocket {
 }
 
 /// Sends a stream to a relay that receives with one socket and transmits with another to two
-/// listeners, and gives the delays of both ways.
-fn relayed(ssrc: u32, forwarders: [u32; 2], change: fn(&mut [u8])) -> [HopDelay; 2] {
+/// listeners, and gives the delays of both ways, and how long it kept what is looked at itself.
+fn relayed(ssrc: u32, forwarders: [u32; 2], change: fn(&mut [u8])) -> ([HopDelay; 2], Duration) {
     let mut observation = Observation::shared();
     let [sender, ingress, egress] = [(); 3].map(|()| socket());
     let listeners = [socket(), socket()];
@@ -39,13 +39,15 @@ fn relayed(ssrc: u32, forwarders: [u32; 2], change: fn(&mut [u8])) -> [HopDelay;
     }
     let stream = Stream::pcmu(ssrc);
     let mut buffer = [0; 2_048];
+    let mut kept = Duration::ZERO;
     for number in 1..=PACKETS {
         let packet = stream.packet(number);
         sender.send_to(&packet, ingress.local_addr().unwrap()).unwrap();
         let length = ingress.recv(&mut buffer).unwrap();
+        let received = Instant::now();
         // Only every sixteenth is looked at; the others need not take long.
         if number.is_multiple_of(16) {
-            let until = Instant::now() + KEPT;
+            let until = received + KEPT;
             while let Some(left) = until.checked_duration_since(Instant::now()) {
                 thread::sleep(left.min(Duration::from_millis(1)));
             }
@@ -55,22 +57,28 @@ fn relayed(ssrc: u32, forwarders: [u32; 2], change: fn(&mut [u8])) -> [HopDelay;
             egress.send_to(&buffer[..length], listener.local_addr().unwrap()).unwrap();
             listener.recv(&mut [0; 2_048]).unwrap();
         }
+        if number.is_multiple_of(16) {
+            kept += received.elapsed();
+        }
     }
     let flows = observation.flows(&egress);
     assert_eq!(flows.len(), 2);
     for socket in [&ingress, &egress] {
         observation.kernel.forward(cookie(socket), None).unwrap();
     }
-    [flows[0].hop, flows[1].hop]
+    ([flows[0].hop, flows[1].hop], kept / (PACKETS / 16))
 }
 
 #[test]
 fn a_relay_that_keeps_a_packet_for_20_ms_has_a_hop_delay_of_20_ms() {
-    for hop in relayed(0x0f0c_0001, [7, 7], |_| ()) {
+    let (hops, kept) = relayed(0x0f0c_0001, [7, 7], |_| ());
+    for hop in hops {
         // The first two packets make the flow, and the sixteenth is the first that is looked at.
         assert_eq!(hop.count, u64::from(PACKETS) / 16);
-        let over = hop.mean().unwrap().checked_sub(KEPT).expect("no less than it was kept");
-        assert!(over < Duration::from_millis(1), "{hop:?}");
+        let mean = hop.mean().unwrap();
+        assert!(mean >= KEPT, "{hop:?}");
+        // An emulated machine keeps them longer, and says so itself.
+        assert!(mean < kept + Duration::from_millis(1) + kept / 20, "{kept:?}: {hop:?}");
     }
 }
 
@@ -79,14 +87,14 @@ fn who_rewrites_numbers_has_no_hop_delay() {
     let rewritten: [fn(&mut [u8]); 3] =
         [|packet| packet[3] ^= 0x80, |packet| packet[11] ^= 1, |packet| packet[7] ^= 1];
     for (change, ssrc) in rewritten.into_iter().zip(0x0f0c_0010..) {
-        assert_eq!(relayed(ssrc * 4, [7, 7], change), [HopDelay::NONE; 2]);
+        assert_eq!(relayed(ssrc * 4, [7, 7], change).0, [HopDelay::NONE; 2]);
     }
 }
 
 #[test]
 fn two_processes_are_no_hop() {
-    assert_eq!(relayed(0x0f0c_0002, [7, 8], |_| ()), [HopDelay::NONE; 2]);
-    assert_eq!(relayed(0x0f0c_0003, [0, 0], |_| ()), [HopDelay::NONE; 2]);
+    assert_eq!(relayed(0x0f0c_0002, [7, 8], |_| ()).0, [HopDelay::NONE; 2]);
+    assert_eq!(relayed(0x0f0c_0003, [0, 0], |_| ()).0, [HopDelay::NONE; 2]);
 }
 
 /// Audio level, send time and transport-wide number, as a browser sends them.

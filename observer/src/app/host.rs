@@ -301,10 +301,7 @@ impl Host {
                         let session = || self.paths.session(&flow);
                         match self.moves.take(&flow, session, |key| update.latest(key)) {
                             None => update.take(flow),
-                            Some(Whole { flow: whole, was: Some(was) }) => {
-                                update.join(&was, flow, whole);
-                            }
-                            Some(Whole { flow: whole, was: None }) => update.take(whole),
+                            Some(Whole { flow: whole, was }) => update.join(was, flow, whole),
                         }
                     }
                 }

@@ -206,7 +206,8 @@ impl VoiceReading {
             counts.duplicates += after.duplicates.saturating_sub(earlier.duplicates);
             counts.reordered += after.reordered.saturating_sub(earlier.reordered);
             counts.bytes += after.bytes.saturating_sub(earlier.bytes);
-            let silences = flow.stream.silences - before.map_or(0, |flow| flow.stream.silences);
+            let silences =
+                flow.stream.silences.saturating_sub(before.map_or(0, |flow| flow.stream.silences));
             if Duration::from_millis(flow.stream.silent_ms.into()) >= patience.silence {
                 *interval.silences.entry(kind.direction).or_default() += u64::from(silences);
             }
@@ -253,15 +254,15 @@ impl VoiceUpdate<'_> {
         self.tracker.flows.get(key).map(|tracked| tracked.latest)
     }
 
-    /// Takes in a flow that is part of one that moved: `whole`, which was known as `was`. What
-    /// was reported of its parts is reported of the whole.
-    pub fn join(&mut self, was: &VoiceKey, part: VoiceFlow, whole: VoiceFlow) {
-        let Some(mut before) = self.tracker.flows.remove(was) else {
+    /// Takes in a flow that is part of one that moved: `whole`, which was known as `was` if by
+    /// another key. What was reported of its parts is reported of the whole.
+    pub fn join(&mut self, was: Option<VoiceKey>, part: VoiceFlow, whole: VoiceFlow) {
+        let Some(mut before) = self.tracker.flows.remove(&was.unwrap_or(whole.key)) else {
             self.take(whole);
             return;
         };
         if before.latest.moves == whole.moves {
-            // It has moved to a path that it had been on.
+            // This part was among those of the whole.
             before.latest.key = whole.key;
             self.tracker.flows.insert_overwrite(before);
             self.take(whole);

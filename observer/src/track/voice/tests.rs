@@ -115,7 +115,7 @@ fn a_flow_that_moves_is_counted_once_and_with_what_was_lost_between() {
 
     let mut update = tracker.begin(2 * SECOND);
     assert_eq!(update.latest(&old.key), Some(old));
-    update.join(&old.key, new, whole);
+    update.join(Some(old.key), new, whole);
     let joined = update.finish();
     assert_eq!((counts(&joined).packets, counts(&joined).lost), (2, 0));
     assert_eq!(joined.standing.values().sum::<i64>(), 1);
@@ -130,8 +130,33 @@ fn a_flow_that_moves_is_counted_once_and_with_what_was_lost_between() {
     let mut back = flow(&[0, 1, 3, 6, 7, 8, 9, 10]);
     (back.key, back.moves) = (old.key, 1);
     let mut update = tracker.begin(4 * SECOND);
-    update.join(&later.key, old, back);
+    update.join(Some(later.key), old, back);
     let back = update.finish();
     assert_eq!((counts(&back).packets, counts(&back).lost), (2, 0));
     assert_eq!(tracker.flows().map(|(flow, _)| flow.key).collect::<Vec<_>>(), [old.key]);
+}
+
+#[test]
+fn a_part_that_was_counted_alone_is_no_flow_beside_the_whole() {
+    let mut tracker = VoiceTracker::new(Duration::from_secs(60));
+    let old = flow(&[0, 1, 3]);
+    let mut new = flow(&[4, 5]);
+    new.key.socket = SocketCookie(2);
+    assert_eq!(counts(&read(&mut tracker, vec![old, new], SECOND)).packets, 5);
+
+    // The session is known late, and the first path still carries the last packets.
+    let mut whole = flow(&[0, 1, 3, 4, 5]);
+    whole.moves = 1;
+    let mut update = tracker.begin(2 * SECOND);
+    update.join(None, new, whole);
+    let joined = update.finish();
+    assert_eq!(counts(&joined).packets, 0);
+    assert_eq!(joined.standing.values().sum::<i64>(), 1);
+    assert_eq!(tracker.flows().map(|(flow, _)| flow.key).collect::<Vec<_>>(), [old.key]);
+
+    let mut later = flow(&[0, 1, 3, 4, 5, 6]);
+    later.moves = 1;
+    let mut update = tracker.begin(3 * SECOND);
+    update.join(None, old, later);
+    assert_eq!(counts(&update.finish()).packets, 1);
 }

@@ -19,6 +19,9 @@ pub trait Bytes {
         self.words(offset).map_or(0, |[word]| word)
     }
 
+    /// The byte at `offset` bytes; 0 when the packet ends before it or it cannot be reached.
+    fn byte(&self, offset: u32) -> u8;
+
     /// As [`Bytes::words`], for headers that nearly every packet has near its start:
     /// there may be a faster way to them.
     #[inline(always)]
@@ -61,6 +64,10 @@ impl Bytes for &[u8] {
         }
         Some(words)
     }
+
+    fn byte(&self, offset: u32) -> u8 {
+        usize::try_from(offset).ok().and_then(|at| self.get(at)).copied().unwrap_or_default()
+    }
 }
 
 #[cfg(test)]
@@ -76,5 +83,6 @@ mod tests {
         assert_eq!(packet.words::<1>(6), None);
         assert_eq!(packet.words::<1>(u32::MAX), None);
         assert_eq!(packet.words::<0>(9), Some([]));
+        assert_eq!([0, 8, 9, u32::MAX].map(|at| packet.byte(at)), [1, 9, 0, 0]);
     }
 }

@@ -24,4 +24,6 @@ pub mod path;
 
 pub mod rtp;
 
+pub mod framing;
+
 pub mod abi;

@@ -194,5 +194,24 @@ impl Udp {
     }
 }
 
+/// What is asked of a TCP header (RFC 9293 section 3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tcp {
+    /// Sequence number of the first byte behind it.
+    pub sequence: u32,
+    /// Length of the header with its options in bytes; 20 at least.
+    pub length: u32,
+}
+
+impl Tcp {
+    /// Reads the first four words of a TCP header.
+    #[inline(always)]
+    #[must_use]
+    pub const fn parse(header: [u32; 4]) -> Self {
+        let words = u32::from_be(header[3]) >> 28;
+        Self { sequence: u32::from_be(header[1]), length: if words < 5 { 20 } else { words * 4 } }
+    }
+}
+
 #[cfg(test)]
 mod tests;

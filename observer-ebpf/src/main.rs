@@ -37,6 +37,8 @@ mod kernel {
     )]
     mod path;
 
+    mod frames;
+
     mod turn;
 
     mod stream;

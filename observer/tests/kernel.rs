@@ -19,6 +19,8 @@ mod kernel {
 
     mod path;
 
+    mod framed;
+
     mod silence;
 
     mod contention;

@@ -48,6 +48,9 @@ pub enum Count {
     PathCandidateFailed = 19,
     /// The far end's reports on a flow found no room.
     ReportTableFull = 20,
+    /// A TCP segment that carries datagrams came behind a gap, and does not begin with one: they
+    /// go uncounted, or those in the gap that gave way.
+    StreamGap = 21,
 }
 
 /// `stage` and `reason` of flows evicted from probation: inserted − removed − present.
@@ -55,7 +58,7 @@ pub const EVICTED: (&str, &str) = ("voice", "candidate_evicted");
 
 impl Count {
     /// Every slot, in order.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::FlowTableFull,
         Self::CandidateFailed,
         Self::SocketTableFull,
@@ -77,6 +80,7 @@ impl Count {
         Self::PathTableFull,
         Self::PathCandidateFailed,
         Self::ReportTableFull,
+        Self::StreamGap,
     ];
 
     /// Number of slots.
@@ -104,6 +108,7 @@ impl Count {
             Self::PathTableFull => ("path", "table_full"),
             Self::PathCandidateFailed => ("path", "insert_failed"),
             Self::ReportTableFull => ("path", "report_table_full"),
+            Self::StreamGap => ("voice", "stream_gap"),
             Self::CandidateInserted | Self::CandidateRemoved | Self::LogSuppressed => return None,
         })
     }

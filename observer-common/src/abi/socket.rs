@@ -41,6 +41,12 @@ pub const WAS_ESTABLISHED: u8 = 16;
 /// [`Socket::flags`]: the retransmission timer had run out on unacknowledged data.
 pub const RETRANSMITTING: u8 = 32;
 
+/// [`Socket::looks`] in the beginning. What speaks first on a connection that carries datagrams
+/// is a check; on one that stood before, audio sends as many segments in a second.
+pub const LOOKS: u8 = 64;
+/// [`Socket::looks`]: it carries datagrams, see [`crate::framing`].
+pub const FRAMED: u8 = 255;
+
 abi! {
     /// One TCP connection, keyed by its socket cookie.
     ///
@@ -88,8 +94,8 @@ abi! {
         pub state: u8,
         /// [`ADOPTED`] and the other bits.
         pub flags: u8,
-        /// Zero.
-        pub reserved: u8,
+        /// Data segments in which a first datagram is looked for yet, or [`FRAMED`].
+        pub looks: u8,
     }
 }
 
@@ -127,7 +133,7 @@ impl Socket {
         role: ROLE_UNKNOWN,
         state: 0,
         flags: 0,
-        reserved: 0,
+        looks: LOOKS,
     };
 
     /// Adopted as it stands: its figures begin here.

@@ -100,12 +100,12 @@ pub(super) fn find_near(
     Some((FLOWS.get_ptr_mut(place)?, place))
 }
 
-/// The entry of a flow.
+/// The entry of a flow, and its place.
 #[inline(always)]
-pub(super) fn find(key: &FlowKey) -> Option<*mut FlowEntry> {
+pub(super) fn find(key: &FlowKey) -> Option<(*mut FlowEntry, u32)> {
     // SAFETY: the map is preallocated.
     let place = unsafe { *PLACES.get_ptr(key)? };
-    FLOWS.get_ptr_mut(place)
+    Some((FLOWS.get_ptr_mut(place)?, place))
 }
 
 /// Whether an entry is that of a flow. One comparison in the end: each branch costs.

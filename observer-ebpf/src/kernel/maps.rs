@@ -12,7 +12,7 @@ use observer_common::abi::{
     socket::{Closed, Socket},
 };
 
-use super::flows::Near;
+use super::{flows::Near, frames::Courses};
 
 /// Confirmed flows, by place. Only user space removes: a living flow is never evicted.
 #[btf_map]
@@ -33,6 +33,10 @@ pub(super) static TAKEN: Array<Taken, 1> = Array::new();
 /// What a socket remembers of its flows.
 #[btf_map]
 pub(super) static NEAR: SkStorage<Near> = SkStorage::new();
+
+/// How far a TCP connection that carries datagrams was read.
+#[btf_map]
+pub(super) static COURSES: SkStorage<Courses> = SkStorage::new();
 
 /// Flows in probation. An LRU map evicts without a sign, so nothing that counts
 /// lives here.

@@ -18,7 +18,7 @@ use observer_common::{
     },
     bytes::Bytes,
     demux::{Kind, Seen, What},
-    packet::{Address, Ip, UDP_HEADER},
+    packet::{Address, Ip},
     path::Path,
     rtcp::{self, BLOCK, Block, Compound},
     stun::{MAGIC_COOKIE, Name, Span},
@@ -30,7 +30,7 @@ use super::{
     maps::{PATH_CANDIDATES, PATHS, PLACES, REPORTS},
     skb::{Skb, socket_or_count},
     turn::Turn,
-    voice::{Ends, now},
+    voice::{self, Ends, LOOK},
 };
 
 /// Report blocks of one packet (RFC 3550 section 6.4.1: five bits).
@@ -51,37 +51,38 @@ const EXISTS: i32 = -17;
 static NO_CANDIDATE: PathCandidate = PathCandidate::EMPTY;
 static NO_REPORT: ReportEntry = ReportEntry::EMPTY;
 
-/// Looks at a datagram of `length` bytes that is no RTP. Its first two words tell nearly
-/// everything that is none of ours, QUIC and DNS before all, so that costs no more than this.
+/// Whether a datagram of `length` bytes that begins with these words, and is no RTP, may say
+/// something of its path. They tell nearly everything that is none of ours, QUIC and DNS
+/// before all, so that it costs no more than this.
 #[inline(always)]
-pub(super) fn observe<T: Turn>(skb: &Skb<'_>, words: [u32; 2], length: u32, direction: u8) {
+pub(super) fn is_ours([first, second]: [u32; 2], length: u32) -> bool {
     const DTLS_HANDSHAKE: u32 = 0x16fe;
-    let [first, second] = words;
-    let is_ours = match Kind::of(first) {
+    match Kind::of(first) {
         Kind::Stun => second == MAGIC_COOKIE.to_be(),
         Kind::Dtls => u32::from_be(first) >> 16 == DTLS_HANDSHAKE,
         Kind::Channel => turn::channel_data(first, length).is_some(),
         Kind::Rtcp => true,
         _ => false,
-    };
-    if is_ours {
-        look::<T>(skb.ctx.skb.skb, length, direction.into());
     }
 }
 
-/// Looks at the datagram, and at the one that may be inside it, by way of a relay.
+/// Looks at the datagram at `at` bytes into the packet, and at the one that may be inside it,
+/// by way of a relay.
 #[inline(always)]
-fn look<T: Turn>(ctx: *mut __sk_buff, length: u32, direction: u32) {
-    let now = now();
-    let (mut offset, mut size) = (0, length);
-    let mut next = see(ctx, offset, size, direction, now);
+pub(super) fn look<T: Turn>(skb: &Skb<'_>, mut at: u32, mut length: u32, direction: u32, now: u64) {
+    let ctx = skb.ctx.skb.skb;
+    let mut next = see(ctx, at, length, direction, now);
     if next > REPORTS_TO_READ {
-        (offset, size) = (next >> 16, next & 0xffff);
-        (T::SEGMENT)(ctx, offset, size, direction, now);
-        next = see(ctx, offset, size, direction, now);
+        (at, length) = (at.wrapping_add(next >> 16), next & 0xffff);
+        let told = (T::DATAGRAM)(ctx, at, length, direction, now);
+        if told != LOOK {
+            voice::sample_one(ctx, told, at, now);
+            return;
+        }
+        next = see(ctx, at, length, direction, now);
     }
     if next == REPORTS_TO_READ {
-        let blocks = read_reports(ctx, offset, size, direction, now);
+        let blocks = read_reports(ctx, at, length, direction, now);
         if blocks != DONE {
             read_blocks(ctx, blocks >> 8, blocks & 0xff, now);
         }
@@ -114,13 +115,13 @@ const PLAIN: u32 = 2;
 /// [`Sight::flags`]: its RTCP is of the sender of a known flow.
 const KNOWN: u32 = 4;
 
-/// Takes in what is `offset` bytes into the payload and at most `size` bytes long. Says
-/// where a datagram lies inside it, the offset in the upper half, the length in the lower.
+/// Takes in what is `at` bytes into the packet and at most `size` bytes long. Says where a
+/// datagram lies inside it, the offset in the upper half, the length in the lower.
 #[inline(never)]
 #[unsafe(no_mangle)]
 pub(super) extern "C" fn see(
     ctx: *mut __sk_buff,
-    offset: u32,
+    at: u32,
     size: u32,
     direction: u32,
     now: u64,
@@ -131,7 +132,7 @@ pub(super) extern "C" fn see(
         local: [0; 4],
         local_port: 0,
         direction: direction as u8,
-        at: offset,
+        at,
         length: size,
         now,
         transaction: 0,
@@ -144,7 +145,7 @@ pub(super) extern "C" fn see(
     }
     let next = read(&ctx, &mut sight);
     if next != TAKE_IN {
-        return if next == DONE { DONE } else { next + (offset << 16) };
+        return next;
     }
     if sight.what == What::Check {
         read_name(&ctx, &mut sight);
@@ -180,8 +181,8 @@ fn has_reports(sight: &Sight) -> bool {
 fn locate(ctx: &SkBuffContext, sight: &mut Sight) -> bool {
     let skb = Skb::new(ctx);
     let found = find(&skb, sight.at, sight.length, sight.direction.into());
-    let Some((ends, at, length)) = found else { return false };
-    (sight.at, sight.length) = (at, length);
+    let Some((ends, length)) = found else { return false };
+    sight.length = length;
     sight.key.cookie = skb.cookie();
     (sight.key.peer, sight.key.peer_port) = (ends.peer, ends.peer_port);
     (sight.local, sight.local_port) = (ends.local, ends.local_port);
@@ -222,15 +223,14 @@ fn is_flow(path: &PathKey, ssrc: u32, direction: u8) -> bool {
     PLACES.get_ptr(&key).is_some()
 }
 
-/// The two ends of a datagram, and where a part of its payload lies in the packet.
+/// The two ends of a datagram, and how much there is of the `size` bytes at `at`.
 #[inline(always)]
-fn find(skb: &Skb<'_>, offset: u32, size: u32, direction: u32) -> Option<(Ends, u32, u32)> {
+fn find(skb: &Skb<'_>, at: u32, size: u32, direction: u32) -> Option<(Ends, u32)> {
     let ip = Ip::parse(skb).ok()?;
     let ports = skb.head(ip.transport)?;
-    let at = (ip.transport + UDP_HEADER).wrapping_add(offset);
     let length = skb.length().saturating_sub(at).min(size);
     let socket = socket_or_count(skb)?;
-    Some((Ends::of(direction as u8, &ip, ports, socket), at, length))
+    Some((Ends::of(direction as u8, &ip, ports, socket), length))
 }
 
 #[inline(always)]
@@ -323,14 +323,14 @@ fn promote(key: &PathKey, candidate: &PathCandidate) -> bool {
 #[unsafe(no_mangle)]
 pub(super) extern "C" fn read_reports(
     ctx: *mut __sk_buff,
-    offset: u32,
+    at: u32,
     size: u32,
     direction: u32,
     now: u64,
 ) -> u32 {
     let ctx = SkBuffContext::new(ctx);
     let skb = Skb::new(&ctx);
-    let Some((ends, at, length)) = find(&skb, offset, size, direction) else { return DONE };
+    let Some((ends, length)) = find(&skb, at, size, direction) else { return DONE };
     let Some(compound) = Compound::read(&skb, at, length) else { return DONE };
     if direction as u8 == TRANSMIT {
         if compound.is_sender_report()

@@ -143,6 +143,17 @@ impl Bytes for Skb<'_> {
         }
     }
 
+    /// Cleared likewise.
+    #[inline(always)]
+    fn byte(&self, offset: u32) -> u8 {
+        let mut byte = MaybeUninit::<u8>::uninit();
+        // SAFETY: the helper writes the byte, whether it fails or not.
+        unsafe {
+            let _failed = bpf_skb_load_bytes(self.skb.cast(), offset, byte.as_mut_ptr().cast(), 1);
+            byte.assume_init()
+        }
+    }
+
     /// Directly where the packet is linear, which costs next to nothing.
     #[inline(always)]
     fn head<const N: usize>(&self, offset: u32) -> Option<[u32; N]> {
@@ -187,7 +198,7 @@ pub(super) fn observe<T: Turn, const DIRECTION: u8>(ctx: &SkBuffContext) {
     let skb = Skb::new(ctx);
     match Ip::parse(&skb) {
         Ok(ip) if ip.protocol == UDP => voice::observe::<T, DIRECTION>(&skb, &ip),
-        Ok(ip) if ip.protocol == TCP => stream::observe::<DIRECTION>(&skb, &ip),
+        Ok(ip) if ip.protocol == TCP => stream::observe::<T, DIRECTION>(&skb, &ip),
         Ok(_) => {}
         Err(why) => ledger::count_unparsed(why),
     }

@@ -15,9 +15,10 @@ use observer_common::{
 };
 
 use super::{
-    ledger,
+    frames, ledger,
     maps::{LISTENER, SOCKETS},
     skb::{INET6, Skb, address, field, socket_or_count},
+    turn::Turn,
 };
 
 /// The word of a TCP header that has the flags (RFC 9293 section 3.1), and RST in it.
@@ -26,7 +27,7 @@ const RST: u32 = 4 << 16;
 
 /// Looks at one segment, or at many that the kernel handles as one.
 #[inline(always)]
-pub(super) fn observe<const DIRECTION: u8>(skb: &Skb<'_>, ip: &Ip) {
+pub(super) fn observe<T: Turn, const DIRECTION: u8>(skb: &Skb<'_>, ip: &Ip) {
     let Some(socket) = socket_or_count(skb) else { return };
     // SAFETY: the socket is not null; the helper returns null for what is no full
     // TCP socket, such as a request.
@@ -44,6 +45,9 @@ pub(super) fn observe<const DIRECTION: u8>(skb: &Skb<'_>, ip: &Ip) {
             refresh(entry, tcp);
             if reset {
                 (*entry).flags |= RESET_RECEIVED;
+            }
+            if (*entry).looks != 0 {
+                frames::observe::<T, DIRECTION>(skb);
             }
         }
         return;

@@ -40,9 +40,9 @@ pub(super) trait Turn {
     /// As [`Turn::begin`].
     unsafe fn end(entry: *mut FlowEntry, turn: u64);
 
-    /// Takes in one segment of a datagram: a global function, which the verifier walks
-    /// once, and not once for each segment. Such a function cannot be generic.
-    const SEGMENT: extern "C" fn(*mut __sk_buff, u32, u32, u32, u64) -> u32;
+    /// [`voice::datagram`]: a global function, which the verifier walks once, and not once for
+    /// each call. Such a function cannot be generic.
+    const DATAGRAM: extern "C" fn(*mut __sk_buff, u32, u32, u32, u64) -> u32;
 }
 
 /// By the kernel's lock.
@@ -65,7 +65,8 @@ impl Turn for Locked {
         unsafe { bpf_spin_unlock((&raw mut (*entry).lock).cast()) };
     }
 
-    const SEGMENT: extern "C" fn(*mut __sk_buff, u32, u32, u32, u64) -> u32 = voice::segment_locked;
+    const DATAGRAM: extern "C" fn(*mut __sk_buff, u32, u32, u32, u64) -> u32 =
+        voice::datagram_locked;
 }
 
 impl Turn for Exchanged {
@@ -92,8 +93,8 @@ impl Turn for Exchanged {
         unsafe { pass(entry, turn) };
     }
 
-    const SEGMENT: extern "C" fn(*mut __sk_buff, u32, u32, u32, u64) -> u32 =
-        voice::segment_exchanged;
+    const DATAGRAM: extern "C" fn(*mut __sk_buff, u32, u32, u32, u64) -> u32 =
+        voice::datagram_exchanged;
 }
 
 /// Waits for the turn; what comes back is odd when the wait was in vain. One way leads

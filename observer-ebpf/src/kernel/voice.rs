@@ -18,7 +18,7 @@ use observer_common::{
 
 use super::{
     flows::{self, Made},
-    ledger,
+    frames, ledger,
     maps::{CANDIDATES, EXCLUSIONS},
     path, sample,
     skb::{Skb, address, field, socket_or_count},
@@ -28,6 +28,18 @@ use super::{
 /// Most segments of one datagram: `UDP_MAX_SEGMENTS`, 64 before kernel 6.9 and 128
 /// since (`include/linux/udp.h`).
 const MAX_SEGMENTS: u32 = 128;
+
+/// What [`datagram`] tells: there is no more to be done.
+const DONE: u32 = 0;
+/// It is media, of no flow.
+const MEDIA: u32 = 1;
+/// It may say something of its path.
+pub(super) const LOOK: u32 = 2;
+/// It is media of a flow, of which more is looked at. The place of the flow is added.
+const SAMPLED: u32 = 3;
+
+/// Where a datagram lies whose beginning came in two segments: what there is of it was kept.
+pub(super) const CUT: u32 = u32::MAX;
 
 /// What a candidate is before it is filled in. It lies in `.rodata`, not on the stack.
 static NO_CANDIDATE: Candidate = Candidate::EMPTY;
@@ -116,17 +128,19 @@ pub(super) fn observe<T: Turn, const DIRECTION: u8>(skb: &Skb<'_>, ip: &Ip) {
         return;
     }
     let payload = ip.transport + UDP_HEADER;
-    if skb.words(payload).is_none_or(|[first]| !may_be_rtp(first)) {
+    let Some([first, second]) = skb.words(payload) else { return };
+    let length = skb.length().saturating_sub(payload);
+    if !may_be_rtp(first) && !path::is_ours([first, second], size.min(length)) {
         return; // QUIC, mostly: its segments need not be walked
     }
-    let length = skb.length().saturating_sub(payload);
     let now = now();
     let mut offset = 0;
     for _ in 0..MAX_SEGMENTS {
         if offset >= length {
             return;
         }
-        (T::SEGMENT)(skb.ctx.skb.skb, offset, size, DIRECTION.into(), now);
+        let at = payload.wrapping_add(offset);
+        take::<T>(skb, at, size.min(length - offset), DIRECTION.into(), now);
         offset += size;
     }
     if offset < length {
@@ -142,9 +156,12 @@ fn observe_one<T: Turn>(skb: &Skb<'_>, ip: &Ip, direction: u8) {
     let Some([ports, sum, first, timestamp, ssrc]) = skb.head(ip.transport) else {
         return; // shorter than any RTP packet
     };
-    let length = skb.length().saturating_sub(ip.transport + UDP_HEADER);
+    let payload = ip.transport + UDP_HEADER;
+    let length = skb.length().saturating_sub(payload);
     let Some(header) = Header::parse([first, timestamp, ssrc], length) else {
-        path::observe::<T>(skb, [first, timestamp], length, direction);
+        if path::is_ours([first, timestamp], length) {
+            path::look::<T>(skb, payload, length, direction.into(), now());
+        }
         return;
     };
     let Some(socket) = socket_or_count(skb) else { return };
@@ -158,80 +175,123 @@ fn observe_one<T: Turn>(skb: &Skb<'_>, ip: &Ip, direction: u8) {
         Some((entry, place)) => {
             let now = advance_flow::<T>(entry, &header, length, early);
             if header.sequence.is_multiple_of(extension::SAMPLED) && now != 0 {
-                sample::look(skb.ctx.skb.skb, place, ip.transport + UDP_HEADER, now);
+                sample::look(skb.ctx.skb.skb, place, payload, now);
             }
         }
         None => {
-            (T::SEGMENT)(skb.ctx.skb.skb, 0, u32::MAX, direction.into(), now());
+            take::<T>(skb, payload, length, direction.into(), now());
         }
     }
 }
 
-/// [`segment`] under the kernel's lock.
-#[inline(never)]
-#[unsafe(no_mangle)]
-pub(super) extern "C" fn segment_locked(
-    ctx: *mut __sk_buff,
-    offset: u32,
-    size: u32,
-    direction: u32,
-    now: u64,
-) -> u32 {
-    segment::<Locked>(ctx, offset, size, direction, now)
-}
-
-/// [`segment`] by exchange.
-#[inline(never)]
-#[unsafe(no_mangle)]
-pub(super) extern "C" fn segment_exchanged(
-    ctx: *mut __sk_buff,
-    offset: u32,
-    size: u32,
-    direction: u32,
-    now: u64,
-) -> u32 {
-    segment::<Exchanged>(ctx, offset, size, direction, now)
-}
-
-/// A segment of a datagram, `offset` bytes into its payload and at most `size` bytes
-/// long. A global function gets numbers, and finds the rest again.
+/// Looks at the datagram of `length` bytes at `at` bytes into the packet.
 #[inline(always)]
-fn segment<T: Turn>(ctx: *mut __sk_buff, offset: u32, size: u32, direction: u32, now: u64) -> u32 {
+pub(super) fn take<T: Turn>(skb: &Skb<'_>, at: u32, length: u32, direction: u32, now: u64) {
+    let ctx = skb.ctx.skb.skb;
+    let told = (T::DATAGRAM)(ctx, at, length, direction, now);
+    if told == LOOK {
+        path::look::<T>(skb, at, length, direction, now);
+    } else {
+        sample_one(ctx, told, at, now);
+    }
+}
+
+/// Looks at more of a packet of media than its header, if [`datagram`] told to.
+#[inline(always)]
+pub(super) fn sample_one(ctx: *mut __sk_buff, told: u32, at: u32, now: u64) {
+    if told >= SAMPLED && at != CUT {
+        sample::look(ctx, told - SAMPLED, at, now);
+    }
+}
+
+/// [`datagram`] under the kernel's lock.
+#[inline(never)]
+#[unsafe(no_mangle)]
+pub(super) extern "C" fn datagram_locked(
+    ctx: *mut __sk_buff,
+    at: u32,
+    length: u32,
+    direction: u32,
+    now: u64,
+) -> u32 {
+    datagram::<Locked>(ctx, at, length, direction, now)
+}
+
+/// [`datagram`] by exchange.
+#[inline(never)]
+#[unsafe(no_mangle)]
+pub(super) extern "C" fn datagram_exchanged(
+    ctx: *mut __sk_buff,
+    at: u32,
+    length: u32,
+    direction: u32,
+    now: u64,
+) -> u32 {
+    datagram::<Exchanged>(ctx, at, length, direction, now)
+}
+
+/// Takes in the datagram of `length` bytes at `at` bytes into the packet, or [`CUT`], if it is
+/// media: a packet whose sequence number is one of those to be sampled has told [`SAMPLED`] and
+/// the place of its flow. One that may say something of its path has told to [`LOOK`].
+#[inline(always)]
+fn datagram<T: Turn>(ctx: *mut __sk_buff, at: u32, length: u32, direction: u32, now: u64) -> u32 {
     let ctx = SkBuffContext::new(ctx);
-    let skb = Skb::new(&ctx);
-    let Ok(ip) = Ip::parse(&skb) else { return 0 };
-    let payload = ip.transport + UDP_HEADER;
-    let Some(ports) = skb.head(ip.transport) else { return 0 };
-    let length = skb.length().saturating_sub(payload.wrapping_add(offset)).min(size);
-    let header = skb.words(payload.wrapping_add(offset));
-    let Some(header) = header.and_then(|words| Header::parse(words, length)) else { return 0 };
-    let Some(socket) = socket_or_count(&skb) else { return 0 };
-    let direction = direction as u8;
+    let mut packet = Packet {
+        key: FlowKey { direction: direction as u8, ..FlowKey::NOBODYS },
+        local: [0; 4],
+        local_port: 0,
+        header: Header { payload_type: 0, marker: false, sequence: 0, timestamp: 0, ssrc: 0 },
+        length,
+        now,
+    };
+    match locate(&ctx, at, &mut packet) {
+        MEDIA => advance::<T>(&ctx, &packet),
+        told => told,
+    }
+}
+
+/// Finds whose the packet is. A frame of its own: what is needed in the course of it is not
+/// needed behind it.
+#[inline(never)]
+fn locate(ctx: &SkBuffContext, at: u32, packet: &mut Packet) -> u32 {
+    let skb = Skb::new(ctx);
+    let Some(socket) = socket_or_count(&skb) else { return DONE };
+    let direction = packet.key.direction;
+    let words = if at == CUT { frames::cut(socket, direction) } else { skb.words(at) };
+    let Some(words) = words else { return DONE };
+    let Some(header) = Header::parse(words, packet.length) else {
+        let [first, second, _] = words;
+        return if path::is_ours([first, second], packet.length) { LOOK } else { DONE };
+    };
+    let Ok(ip) = Ip::parse(&skb) else { return DONE };
+    let Some(ports) = skb.head(ip.transport) else { return DONE };
     let ends = Ends::of(direction, &ip, ports, socket);
-    let key = ends.key(skb.cookie(), direction, &header);
-    let Ends { local, local_port, .. } = ends;
-    let packet = Packet { key, local, local_port, header, length, now };
-    advance::<T>(&ctx, &packet);
-    0
+    packet.key = ends.key(skb.cookie(), direction, &header);
+    (packet.local, packet.local_port) = (ends.local, ends.local_port);
+    packet.header = header;
+    MEDIA
 }
 
 /// Takes one RTP packet into its flow, if there is one or this makes one. Not
 /// inlined, so that the verifier walks it once for each segment and not once for
 /// each path that leads to a segment.
 #[inline(never)]
-fn advance<T: Turn>(ctx: &SkBuffContext, packet: &Packet) {
-    if !advance_flow_apart::<T>(packet) && probe(ctx, packet) {
-        announce(ctx, packet.key.ssrc, packet.now);
-        advance_flow_apart::<T>(packet);
+fn advance<T: Turn>(ctx: &SkBuffContext, packet: &Packet) -> u32 {
+    let told = advance_flow_apart::<T>(packet);
+    if told != MEDIA || !probe(ctx, packet) {
+        return told;
     }
+    announce(ctx, packet.key.ssrc, packet.now);
+    advance_flow_apart::<T>(packet)
 }
 
-/// [`advance_flow`] by a call; false when there is no flow for the packet.
+/// [`advance_flow`] by a call; [`MEDIA`] when there is no flow for the packet.
 #[inline(never)]
-fn advance_flow_apart<T: Turn>(packet: &Packet) -> bool {
-    let Some(entry) = flows::find(&packet.key) else { return false };
-    advance_flow::<T>(entry, &packet.header, packet.length, packet.now);
-    true
+fn advance_flow_apart<T: Turn>(packet: &Packet) -> u32 {
+    let Some((entry, place)) = flows::find(&packet.key) else { return MEDIA };
+    let now = advance_flow::<T>(entry, &packet.header, packet.length, packet.now);
+    let is_sampled = now != 0 && packet.header.sequence.is_multiple_of(extension::SAMPLED);
+    if is_sampled { SAMPLED + place } else { DONE }
 }
 
 /// `CLOCK_MONOTONIC`, in ns.

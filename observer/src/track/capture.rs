@@ -2,13 +2,14 @@
 //! that come from a file.
 
 mod paths;
+mod streams;
 
 use std::collections::HashMap;
 
 use observer_common::{
     bytes::Bytes as _,
     demux::{Seen, What},
-    packet::{Ip, UDP, UDP_HEADER, Udp, Unparsed},
+    packet::{Ip, TCP, UDP, UDP_HEADER, Udp, Unparsed},
     rtp::{
         HEADER, Header,
         extension::{Elements, SAMPLED},
@@ -23,6 +24,7 @@ use super::{
 };
 use crate::model::{Direction, Endpoint, Losses, SocketCookie, VoiceFlow, VoiceKey};
 use paths::{Beside, CapturePaths, End, Full};
+use streams::{PassedOver, Segment, Streams};
 
 /// A flow of a capture: no socket is known, but both ends are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -57,6 +59,7 @@ pub struct CaptureFlows {
     flows: HashMap<Key, Followed>,
     candidates: HashMap<Key, Candidate>,
     paths: CapturePaths,
+    streams: Streams,
     losses: Losses,
     packets: u64,
 }
@@ -72,6 +75,7 @@ impl CaptureFlows {
             flows: HashMap::new(),
             candidates: HashMap::new(),
             paths: CapturePaths::new(max_flows.saturating_add(max_candidates)),
+            streams: Streams::new(max_flows),
             losses: Losses::new(),
             packets: 0,
         }
@@ -82,6 +86,7 @@ impl CaptureFlows {
     pub fn advance(&mut self, bytes: &[u8], wire_length: u32, time_ns: u64) {
         match Ip::parse(&bytes) {
             Ok(ip) if ip.protocol == UDP => self.datagram(&bytes, &ip, wire_length, time_ns),
+            Ok(ip) if ip.protocol == TCP => self.segment(bytes, &ip, time_ns),
             Ok(_) => {}
             Err(why) => self.lose("packet", reason(why), 1),
         }
@@ -149,50 +154,72 @@ impl CaptureFlows {
             }
             return;
         };
-        let length = wire_length.saturating_sub(ip.transport + UDP_HEADER);
-        let udp = Udp::parse([ports, sum]);
-        let mut key = Key {
-            source: (ip.source, udp.source),
-            destination: (ip.destination, udp.destination),
-            ssrc: 0,
-        };
+        let at = ip.transport + UDP_HEADER;
+        let length = wire_length.saturating_sub(at);
+        let key = Key::of(ip, [ports, sum]);
         match Header::parse([first, timestamp, ssrc], length) {
-            Some(header) => {
-                self.media(&mut key, &header, length, time_ns);
-                if header.sequence.is_multiple_of(SAMPLED) {
-                    self.sample(&key, bytes, (ip.transport + UDP_HEADER, first), time_ns);
-                }
-            }
-            None => self.beside(bytes, ip.transport + UDP_HEADER, length, key, time_ns),
+            Some(header) => self.media(key, &header, length, Some((bytes, at)), time_ns),
+            None => self.beside(bytes, at, length, key, time_ns),
         }
     }
 
-    /// Looks at the header extensions of a packet of a flow.
-    fn sample(&mut self, key: &Key, bytes: &&[u8], (at, first): (u32, u32), time_ns: u64) {
-        if let Some(Followed { flow, .. }) = self.flows.get_mut(key)
-            && let Some(told) = Elements::read(bytes, at, first)
+    /// A TCP segment, which may carry datagrams.
+    fn segment(&mut self, bytes: &[u8], ip: &Ip, time_ns: u64) {
+        let Some(header) = bytes.words(ip.transport) else { return };
+        let Some(segment) = Segment::of(bytes, ip, header) else { return };
+        let key = Key::of(ip, [header[0], header[1]]);
+        let mut frames = Vec::new();
+        let ends = (key.source, key.destination);
+        let followed =
+            self.streams.take(ends, &segment, |framing, found| frames.push((framing, found)));
+        if let Err(PassedOver) = followed {
+            self.lose("voice", "stream_gap", 1);
+        }
+        for (framing, found) in frames {
+            let is_here = found.before == 0;
+            if let Some(media) = framing.media(found.head, &found.frame)
+                && let Some(header) = Header::parse(media.words, media.length)
+            {
+                let place = is_here.then_some((&bytes, found.at.saturating_add(media.skip)));
+                self.media(key, &header, media.length, place, time_ns);
+            } else if is_here {
+                let at = found.at.saturating_add(found.frame.skip);
+                self.beside(&bytes, at, found.frame.length, key, time_ns);
+            }
+        }
+    }
+
+    /// A packet of media, which lies at a place unless it came in two segments.
+    fn media(
+        &mut self,
+        mut key: Key,
+        header: &Header,
+        length: u32,
+        place: Option<(&&[u8], u32)>,
+        time_ns: u64,
+    ) {
+        key.ssrc = header.ssrc;
+        let Some(Followed { flow, .. }) = self.flows.get_mut(&key) else {
+            self.probe(key, header, length, time_ns);
+            return;
+        };
+        flow.stream.advance(header, length, time_ns);
+        self.packets += 1;
+        if header.sequence.is_multiple_of(SAMPLED)
+            && let Some((bytes, at)) = place
+            && let Some(told) = Elements::read(bytes, at, bytes.word(at))
         {
             flow.extensions.advance(&told, flow.stream.packets, time_ns);
         }
     }
 
-    fn media(&mut self, key: &mut Key, header: &Header, length: u32, time_ns: u64) {
-        key.ssrc = header.ssrc;
-        if let Some(Followed { flow, .. }) = self.flows.get_mut(key) {
-            flow.stream.advance(header, length, time_ns);
-            self.packets += 1;
-            return;
-        }
-        self.probe(*key, header, length, time_ns);
-    }
-
     /// A datagram that is no media, or media by way of a relay.
-    fn beside(&mut self, bytes: &&[u8], mut at: u32, length: u32, mut key: Key, time_ns: u64) {
+    fn beside(&mut self, bytes: &&[u8], mut at: u32, length: u32, key: Key, time_ns: u64) {
         let mut seen = Seen::read(bytes, at, length);
         if let Some(Seen { what: What::Relayed, span: inner, .. }) = seen {
             let header = bytes.words(inner.at);
             if let Some(header) = header.and_then(|words| Header::parse(words, inner.length)) {
-                self.media(&mut key, &header, inner.length, time_ns);
+                self.media(key, &header, inner.length, Some((bytes, inner.at)), time_ns);
                 return;
             }
             at = inner.at;
@@ -251,6 +278,13 @@ impl CaptureFlows {
 }
 
 impl Key {
+    /// Of no source yet, between the ends of a packet whose transport header begins so.
+    fn of(ip: &Ip, header: [u32; 2]) -> Self {
+        let ports = Udp::parse(header);
+        let source = (ip.source, ports.source);
+        Self { source, destination: (ip.destination, ports.destination), ssrc: 0 }
+    }
+
     fn flow(&self, stream: Flow) -> VoiceFlow {
         let end = |(words, port)| Endpoint::new(words, port);
         let voice = VoiceKey {

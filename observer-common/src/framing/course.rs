@@ -1,0 +1,205 @@
+//! One direction of a TCP connection, followed from frame to frame.
+
+use super::{Frame, Framing, HEAD, head::Head};
+use crate::bytes::Bytes;
+
+/// Places in the stream where a frame begins that has not come: the end, and gaps that segments
+/// left which were lost, or came out of order.
+pub const PLACES: usize = 4;
+
+/// The place that has no end.
+const END: usize = 0;
+
+/// Where a frame begins.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Place {
+    /// TCP sequence number of the next byte that is wanted.
+    next: u32,
+    /// TCP sequence number behind the last one. A gap of none is no gap.
+    until: u32,
+    /// What came of the frame before it.
+    head: Head,
+}
+
+impl Place {
+    const NONE: Self = Self { next: 0, until: 0, head: Head::NONE };
+
+    /// Bytes of a gap that did not come. A frame may reach over its end.
+    #[inline(always)]
+    const fn missing(&self) -> u32 {
+        let missing = self.until.wrapping_sub(self.next);
+        if missing < 1 << 31 { missing } else { 0 }
+    }
+}
+
+/// How far a direction of a connection has been read.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Course {
+    framing: Framing,
+    /// Which gap gives way to the next.
+    oldest: u32,
+    places: [Place; PLACES],
+}
+
+/// A frame whose beginning has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Its first bytes, as they lie in memory, and what comes behind its end.
+    pub head: [u32; 4],
+    /// What they say.
+    pub frame: Frame,
+    /// Bytes of it that came in a segment before.
+    pub before: u32,
+    /// Where the rest lies in this one.
+    pub at: u32,
+}
+
+/// What lies at a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// A frame.
+    Frame(Found),
+    /// The segment ends before the frame tells what it is: the next one goes on.
+    Cut,
+    /// No frame: the stream is not known any more.
+    Lost,
+}
+
+impl Course {
+    /// Of a stream of which nothing is known: all zero.
+    pub const NONE: Self =
+        Self { framing: Framing::None, oldest: 0, places: [Place::NONE; PLACES] };
+
+    /// How it is framed.
+    #[inline(always)]
+    #[must_use]
+    pub const fn framing(&self) -> Framing {
+        self.framing
+    }
+
+    /// Begins with the frame at a sequence number.
+    #[inline(always)]
+    pub fn begin(&mut self, framing: Framing, sequence: u32) {
+        self.framing = framing;
+        for place in &mut self.places {
+            place.next = sequence;
+            place.until = sequence;
+            place.head.came = 0;
+        }
+    }
+
+    /// A place whose next bytes are among the `length` from `sequence` on, of a known stream:
+    /// where they lie, and how many of them.
+    #[inline(always)]
+    #[must_use]
+    pub fn next(&self, sequence: u32, length: u32) -> Option<(usize, u32, u32)> {
+        let mut wanted = None;
+        for (number, place) in self.places.iter().enumerate() {
+            let offset = place.next.wrapping_sub(sequence);
+            let missing = if number == END { u32::MAX } else { place.missing() };
+            if offset < length && missing != 0 {
+                wanted = Some((number, offset, missing.min(length - offset)));
+            }
+        }
+        wanted.filter(|_| self.framing != Framing::None)
+    }
+
+    /// The place that `sequence` lies behind: bytes are missing before it.
+    #[inline(always)]
+    #[must_use]
+    pub fn behind(&self, sequence: u32) -> Option<usize> {
+        let mut behind = None;
+        for (number, place) in self.places.iter().enumerate() {
+            let ahead = sequence.wrapping_sub(place.next);
+            let end = if number == END { 1 << 31 } else { place.missing() };
+            if ahead != 0 && ahead < end {
+                behind = Some(number);
+            }
+        }
+        behind
+    }
+
+    /// Goes on with the frame at `sequence`, which lies behind a place; what is missing before
+    /// it may come yet. False when another gap gave way, whose frames are not seen if they come.
+    #[inline(always)]
+    pub fn leap(&mut self, behind: usize, sequence: u32) -> bool {
+        let behind = behind % PLACES;
+        let mut gap = self.oldest as usize + 1;
+        if gap >= PLACES {
+            gap = END + 1;
+        }
+        let mut has_room = false;
+        for (number, place) in self.places.iter().enumerate() {
+            if number != END && place.missing() == 0 {
+                (gap, has_room) = (number, true);
+            }
+        }
+        if !has_room {
+            self.oldest = gap as u32;
+        }
+        self.places[gap % PLACES] = Place { until: sequence, ..self.places[behind] };
+        self.places[behind].next = sequence;
+        self.places[behind].head.came = 0;
+        has_room
+    }
+
+    /// Takes in a segment that begins with `sequence`, of which `length` bytes lie at `at`, and
+    /// tells of each frame of a known stream. Where segments are missing it goes on with the
+    /// frame that a segment begins with, if it does; false when the bytes of one are passed over.
+    pub fn follow<B: Bytes>(
+        &mut self,
+        packet: &B,
+        at: u32,
+        sequence: u32,
+        length: u32,
+        mut tell: impl FnMut(Framing, Found),
+    ) -> bool {
+        let mut is_followed = true;
+        let framing = Framing::recognize(packet, at, length);
+        if self.framing == Framing::None {
+            self.begin(framing, sequence);
+        } else if let Some(place) = self.behind(sequence) {
+            is_followed = framing == self.framing && self.leap(place, sequence);
+        }
+        let known = self.framing;
+        while let Some((place, offset, left)) = self.next(sequence, length)
+            && let Step::Frame(found) = self.read(place, packet, at.wrapping_add(offset), left)
+        {
+            tell(known, found);
+        }
+        is_followed
+    }
+
+    /// Reads what begins at a place, of which the next `left` bytes lie at `at`, and moves the
+    /// place behind it.
+    #[inline(always)]
+    pub fn read<B: Bytes>(&mut self, place: usize, packet: &B, at: u32, left: u32) -> Step {
+        let framing = self.framing;
+        let place = &mut self.places[place % PLACES];
+        let before = place.head.came;
+        let head = place.head.read(packet, at, left);
+        let words = head.words();
+        if head.came >= 4 {
+            let Some(frame) = framing.frame(words[0]) else { return self.lose() };
+            if head.came >= frame.size.min(HEAD) {
+                if !framing.is_frame(words, &frame) {
+                    return self.lose();
+                }
+                place.next = place.next.wrapping_add(frame.size.wrapping_sub(before));
+                place.head.came = 0;
+                return Step::Frame(Found { head: words, frame, before, at });
+            }
+        }
+        place.next = place.next.wrapping_add(left);
+        place.head = head;
+        Step::Cut
+    }
+
+    #[inline(always)]
+    fn lose(&mut self) -> Step {
+        self.framing = Framing::None;
+        Step::Lost
+    }
+}

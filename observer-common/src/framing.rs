@@ -70,6 +70,13 @@ impl Framing {
         }
     }
 
+    /// Bytes of a frame that say how long it is.
+    #[inline(always)]
+    #[must_use]
+    pub const fn prefix(self) -> u32 {
+        if matches!(self, Self::Length) { 2 } else { 4 }
+    }
+
     /// The frame that begins with this word.
     #[inline(always)]
     #[must_use]
@@ -122,9 +129,6 @@ impl Framing {
     #[inline(always)]
     fn is_frame(self, head: [u32; 4], frame: &Frame) -> bool {
         let [first, second, _] = self.datagram(head);
-        if frame.length == 0 {
-            return true; // RFC 4571 section 2 allows it
-        }
         match Kind::of(first) {
             Kind::Stun => second == MAGIC_COOKIE.to_be() && is_message(first, frame.length),
             Kind::Channel => matches!(self, Self::Own),

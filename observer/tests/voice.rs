@@ -6,11 +6,13 @@
 
 mod peers {
     pub(crate) mod baresip;
+    #[expect(dead_code, reason = "nothing here goes over TCP")]
     pub(crate) mod capture;
     pub(crate) mod device;
     pub(crate) mod ends;
     pub(crate) mod firewall;
     pub(crate) mod folder;
+    #[expect(dead_code, reason = "nothing here goes over TCP")]
     pub(crate) mod gstreamer;
     pub(crate) mod judge;
     #[expect(dead_code, reason = "nothing here goes by way of a relay of TURN")]
@@ -23,6 +25,7 @@ mod peers {
     pub(crate) mod segments;
     pub(crate) mod sipp;
     pub(crate) mod tool;
+    #[expect(dead_code, reason = "nothing here goes over TCP")]
     pub(crate) mod tshark;
 }
 

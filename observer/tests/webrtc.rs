@@ -3,6 +3,7 @@
 //! says of itself (`getStats()`), the firewall's counters and tshark.
 
 mod peers {
+    #[expect(dead_code, reason = "nothing here goes over TCP")]
     pub(crate) mod capture;
     #[expect(dead_code, reason = "round trips are not judged here")]
     pub(crate) mod chromium;
@@ -13,6 +14,7 @@ mod peers {
     pub(crate) mod folder;
     #[expect(dead_code, reason = "a relay listens as it does")]
     pub(crate) mod gstreamer;
+    #[expect(dead_code, reason = "nothing here goes over TCP")]
     pub(crate) mod janus;
     #[expect(dead_code, reason = "browsers have jitter of their own between the two looks")]
     pub(crate) mod judge;

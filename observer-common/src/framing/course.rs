@@ -1,14 +1,16 @@
 //! One direction of a TCP connection, followed from frame to frame.
 
 use super::{Frame, Framing, HEAD, head::Head};
-use crate::bytes::Bytes;
+use crate::bytes::{Bytes, is_zero, negative};
 
 /// Places in the stream where a frame begins that has not come: the end, and gaps that segments
 /// left which were lost, or came out of order.
-pub const PLACES: usize = 4;
+pub const PLACES: usize = 8;
 
 /// The place that has no end.
 const END: usize = 0;
+/// No place.
+const NOWHERE: u32 = PLACES as u32;
 
 /// Where a frame begins.
 #[repr(C)]
@@ -29,8 +31,14 @@ impl Place {
     #[inline(always)]
     const fn missing(&self) -> u32 {
         let missing = self.until.wrapping_sub(self.next);
-        if missing < 1 << 31 { missing } else { 0 }
+        missing & !negative(missing)
     }
+}
+
+/// All ones where `number` is below `limit`, both of them below 2^31, else 0.
+#[inline(always)]
+const fn below(number: u32, limit: u32) -> u32 {
+    negative(number.wrapping_sub(limit)) & !negative(number)
 }
 
 /// How far a direction of a connection has been read.
@@ -94,55 +102,68 @@ impl Course {
     /// where they lie, and how many of them.
     #[inline(always)]
     #[must_use]
-    pub fn next(&self, sequence: u32, length: u32) -> Option<(usize, u32, u32)> {
-        let mut wanted = None;
-        for (number, place) in self.places.iter().enumerate() {
-            let offset = place.next.wrapping_sub(sequence);
-            let missing = if number == END { u32::MAX } else { place.missing() };
-            if offset < length && missing != 0 {
-                wanted = Some((number, offset, missing.min(length - offset)));
-            }
+    pub fn next<B: Bytes>(
+        &self,
+        packet: &B,
+        sequence: u32,
+        length: u32,
+    ) -> Option<(usize, u32, u32)> {
+        let number = self.last(packet, |place, end| {
+            below(place.next.wrapping_sub(sequence), length) & (!is_zero(place.missing()) | end)
+        });
+        if number == NOWHERE || matches!(self.framing, Framing::None) {
+            return None;
         }
-        wanted.filter(|_| self.framing != Framing::None)
+        let number = number as usize % PLACES;
+        let place = &self.places[number];
+        let offset = place.next.wrapping_sub(sequence);
+        let left = length.wrapping_sub(offset);
+        let left = if number == END { left } else { left.min(place.missing()) };
+        Some((number, offset, left))
     }
 
     /// The place that `sequence` lies behind: bytes are missing before it.
     #[inline(always)]
     #[must_use]
-    pub fn behind(&self, sequence: u32) -> Option<usize> {
-        let mut behind = None;
-        for (number, place) in self.places.iter().enumerate() {
+    pub fn behind<B: Bytes>(&self, packet: &B, sequence: u32) -> Option<usize> {
+        let number = self.last(packet, |place, end| {
             let ahead = sequence.wrapping_sub(place.next);
-            let end = if number == END { 1 << 31 } else { place.missing() };
-            if ahead != 0 && ahead < end {
-                behind = Some(number);
-            }
-        }
-        behind
+            below(ahead, place.missing() & !end | i32::MAX as u32 & end) & !is_zero(ahead)
+        });
+        (number != NOWHERE).then_some(number as usize)
     }
 
     /// Goes on with the frame at `sequence`, which lies behind a place; what is missing before
     /// it may come yet. False when another gap gave way, whose frames are not seen if they come.
     #[inline(always)]
-    pub fn leap(&mut self, behind: usize, sequence: u32) -> bool {
-        let behind = behind % PLACES;
-        let mut gap = self.oldest as usize + 1;
-        if gap >= PLACES {
-            gap = END + 1;
-        }
-        let mut has_room = false;
-        for (number, place) in self.places.iter().enumerate() {
-            if number != END && place.missing() == 0 {
-                (gap, has_room) = (number, true);
-            }
-        }
+    pub fn leap<B: Bytes>(&mut self, packet: &B, behind: usize, sequence: u32) -> bool {
+        let mut gap = self.last(packet, |place, end| is_zero(place.missing()) & !end);
+        let has_room = gap != NOWHERE;
         if !has_room {
-            self.oldest = gap as u32;
+            gap = self.oldest + 1;
+            if gap >= PLACES as u32 {
+                gap = END as u32 + 1;
+            }
+            self.oldest = gap;
         }
-        self.places[gap % PLACES] = Place { until: sequence, ..self.places[behind] };
+        let behind = behind % PLACES;
+        self.places[gap as usize % PLACES] = Place { until: sequence, ..self.places[behind] };
         self.places[behind].next = sequence;
         self.places[behind].head.came = 0;
         has_room
+    }
+
+    /// The last place that is one, or [`NOWHERE`]. `is_one` says so in all ones, and is told in
+    /// all ones that a place is the [`END`]. Without a branch, for the eBPF verifier walks two
+    /// ways through a loop as two to the power of its length.
+    #[inline(always)]
+    fn last<B: Bytes>(&self, packet: &B, is_one: impl Fn(&Place, u32) -> u32) -> u32 {
+        let mut last = NOWHERE;
+        for (number, place) in self.places.iter().enumerate() {
+            let one = is_one(place, is_zero(number as u32));
+            last = last & !one | number as u32 & one;
+        }
+        packet.forget(last)
     }
 
     /// Takes in a segment that begins with `sequence`, of which `length` bytes lie at `at`, and
@@ -160,11 +181,11 @@ impl Course {
         let framing = Framing::recognize(packet, at, length);
         if self.framing == Framing::None {
             self.begin(framing, sequence);
-        } else if let Some(place) = self.behind(sequence) {
-            is_followed = framing == self.framing && self.leap(place, sequence);
+        } else if let Some(place) = self.behind(packet, sequence) {
+            is_followed = framing == self.framing && self.leap(packet, place, sequence);
         }
         let known = self.framing;
-        while let Some((place, offset, left)) = self.next(sequence, length)
+        while let Some((place, offset, left)) = self.next(packet, sequence, length)
             && let Step::Frame(found) = self.read(place, packet, at.wrapping_add(offset), left)
         {
             tell(known, found);
@@ -181,13 +202,18 @@ impl Course {
         let before = place.head.came;
         let head = place.head.read(packet, at, left);
         let words = head.words();
-        if head.came >= 4 {
+        if head.came >= framing.prefix() {
             let Some(frame) = framing.frame(words[0]) else { return self.lose() };
             if head.came >= frame.size.min(HEAD) {
-                if !framing.is_frame(words, &frame) {
+                let rest = frame.size.wrapping_sub(before);
+                // A frame of nothing (RFC 4571 section 2) keeps a connection alive, so nothing
+                // follows at once. There are many of them where zeros are sent that are no frames.
+                let is_frame =
+                    if frame.length == 0 { rest == left } else { framing.is_frame(words, &frame) };
+                if !is_frame {
                     return self.lose();
                 }
-                place.next = place.next.wrapping_add(frame.size.wrapping_sub(before));
+                place.next = place.next.wrapping_add(rest);
                 place.head.came = 0;
                 return Step::Frame(Found { head: words, frame, before, at });
             }

@@ -131,9 +131,8 @@ pub(super) extern "C" fn begin(ctx: *mut __sk_buff, direction: u32) -> u32 {
     if let Some(Side { course, .. }) = known
         && course.framing() != Framing::None
     {
-        if let Some(place) = course.behind(sequence) {
-            let place = skb.forget(place as u32) as usize;
-            if framing != course.framing() || !course.leap(place, sequence) {
+        if let Some(place) = course.behind(&skb, sequence) {
+            if framing != course.framing() || !course.leap(&skb, place, sequence) {
                 ledger::count(Count::StreamGap);
             }
         }
@@ -161,8 +160,7 @@ pub(super) extern "C" fn frame(ctx: *mut __sk_buff, direction: u32) -> u64 {
     let Some(Segment { socket, sequence, at, length }) = Segment::of(&skb) else { return LAST };
     let Some(Side { course, cut }) = Courses::side(socket, direction, 0) else { return LAST };
     let framing = course.framing();
-    let Some((place, offset, left)) = course.next(sequence, length) else { return LAST };
-    let place = skb.forget(place as u32) as usize;
+    let Some((place, offset, left)) = course.next(&skb, sequence, length) else { return LAST };
     let Step::Frame(found) = course.read(place, &skb, at.wrapping_add(offset), left) else {
         return LAST;
     };

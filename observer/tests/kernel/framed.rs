@@ -78,7 +78,7 @@ fn a_packet_a_segment() {
 #[test]
 fn a_stream_that_is_cut_anywhere() {
     let mut observation = Observation::shared();
-    for (number, size) in [1, 5, 13, 16, 17, 173, 174, 175, 1_448].into_iter().enumerate() {
+    for (number, size) in [5, 13, 16, 17, 46, 47, 48, 1_448].into_iter().enumerate() {
         let mut ends = Ends::v4();
         let stream = Stream { payload: 33, ..Stream::pcmu(0x4571_0100 + number as u32) };
         carry(&mut ends.client, &mut ends.server, &framed(&check(1)));

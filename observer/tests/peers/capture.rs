@@ -14,9 +14,10 @@ use super::{ends::DEVICE, folder::Folder, namespace::Namespace, process::Process
 /// a busy host it has to be scheduled first.
 const SETTLE: Duration = Duration::from_millis(300);
 
-/// Longer than any packet. The buffer is of places as long as this, and of the usual 256 KiB
-/// there would be 32.
-const LONGEST: &str = "2048";
+/// What is captured, and longer than any packet of it. The buffer is of places as long as this,
+/// and of the usual 256 KiB there would be 32.
+const UDP: [&str; 2] = ["udp", "2048"];
+const TCP: [&str; 2] = ["tcp", "65600"];
 
 /// A capture that goes on.
 #[derive(Debug)]
@@ -34,11 +35,25 @@ impl Capture {
 
     /// The same, of another device.
     pub(crate) fn on(device: &str, namespace: &Namespace, folder: &Folder) -> Self {
+        Self::of(UDP, device, namespace, folder)
+    }
+
+    /// Captures the TCP of a namespace's device, from now.
+    pub(crate) fn of_tcp(namespace: &Namespace, folder: &Folder) -> Self {
+        Self::of(TCP, DEVICE, namespace, folder)
+    }
+
+    fn of(
+        [what, longest]: [&str; 2],
+        device: &str,
+        namespace: &Namespace,
+        folder: &Folder,
+    ) -> Self {
         let path = folder.path().join("beside.pcap");
         let mut command = namespace.command("tcpdump");
         command.args(["-i", device, "-n", "-U", "--immediate-mode", "-B", "8192", "-Z", "root"]);
-        command.args(["-s", LONGEST]);
-        command.arg("--time-stamp-precision=nano").arg("-w").arg(&path).arg("udp");
+        command.args(["-s", longest]);
+        command.arg("--time-stamp-precision=nano").arg("-w").arg(&path).arg(what);
         let mut tcpdump = Process::start(command.stderr(Stdio::piped()));
         let mut says = BufReader::new(tcpdump.take_stderr().expect("it was piped"));
         let mut line = String::new();

@@ -4,12 +4,19 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     process::id,
     sync::atomic::{AtomicU16, Ordering},
+    time::Duration,
 };
 
-use super::namespace::{Namespace, ip};
+use super::{
+    namespace::{Namespace, ip},
+    patience::until,
+};
 
 /// The device of each end.
 pub(crate) const DEVICE: &str = "wire";
+
+/// Longest wait for a device that was set up.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Pairs that this process has made.
 static MADE: AtomicU16 = AtomicU16::new(0);
@@ -61,6 +68,11 @@ impl Ends {
             far,
         ]);
         ends.address();
+        // The kernel says so up to a second late, and until then libnice does not see the device.
+        for namespace in [&ends.near, &ends.far] {
+            let link = ["ip", "link", "show", DEVICE];
+            until(PATIENCE, "the cable", || namespace.run(&link).contains("state UP"));
+        }
         ends
     }
 

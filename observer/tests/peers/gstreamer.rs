@@ -39,6 +39,15 @@ impl Voice {
 
     /// Starts it; it ends after the last packet.
     pub(crate) fn start(&self, namespace: &Namespace) -> Process {
+        self.start_to(namespace, "udpsink")
+    }
+
+    /// Starts it in a TCP stream, framed by RFC 4571.
+    pub(crate) fn start_framed(&self, namespace: &Namespace) -> Process {
+        self.start_to(namespace, "rtpstreampay ! tcpclientsink")
+    }
+
+    fn start_to(&self, namespace: &Namespace, sink: &str) -> Process {
         let ns = PACKET_MS * 1_000_000;
         let (rate, encode) = match self.codec {
             Codec::Pcma => (8_000, format!("alawenc ! rtppcmapay min-ptime={ns} max-ptime={ns}")),
@@ -47,7 +56,7 @@ impl Voice {
         let pipeline = format!(
             "audiotestsrc is-live=true num-buffers={} samplesperbuffer={} \
              ! audio/x-raw,rate={rate},channels=1 ! {encode} seqnum-offset={} ssrc={} \
-             ! udpsink host={} port={}",
+             ! {sink} host={} port={}",
             self.packets,
             rate / 1_000 * PACKET_MS,
             self.first,
@@ -67,11 +76,23 @@ pub(crate) fn receiver(namespace: &Namespace, port: u16) -> Process {
     receiver
 }
 
+/// The same, of TCP streams.
+pub(crate) fn framed_receiver(namespace: &Namespace, port: u16) -> Process {
+    let pipeline = format!("tcpserversrc host=:: port={port} ! fakesink");
+    let receiver = Process::start(launch(namespace).args(pipeline.split_whitespace()));
+    has_socket(&receiver, port, ["tcp", "tcp6"]);
+    receiver
+}
+
 /// Waits until the namespace of a process has a UDP socket at `port`.
 pub(crate) fn listens(process: &Process, port: u16) {
+    has_socket(process, port, ["udp", "udp6"]);
+}
+
+fn has_socket(process: &Process, port: u16, tables: [&str; 2]) {
     let local = format!(":{port:04X} ");
     until(Duration::from_secs(10), "a socket", || {
-        ["udp", "udp6"].iter().any(|table| {
+        tables.iter().any(|table| {
             let table = format!("/proc/{}/net/{table}", process.id());
             // Until `ip` has become the program, the file is of the host's namespace.
             let text = fs::read_to_string(table).unwrap_or_default();

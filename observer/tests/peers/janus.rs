@@ -31,6 +31,15 @@ pub(crate) struct Janus {
 impl Janus {
     /// Starts one with the echo test and plain HTTP alone.
     pub(crate) fn start(namespace: &Namespace, at: IpAddr) -> Self {
+        Self::with(namespace, at, "")
+    }
+
+    /// Starts one that takes connections of ICE over TCP too.
+    pub(crate) fn with_tcp(namespace: &Namespace, at: IpAddr) -> Self {
+        Self::with(namespace, at, "ice_lite = true; ice_tcp = true;")
+    }
+
+    fn with(namespace: &Namespace, at: IpAddr, nat: &str) -> Self {
         let folder = Folder::new();
         let path = |name: &str| folder.path().join(name);
         for (kind, module) in [
@@ -55,7 +64,7 @@ impl Janus {
         let general = format!(
             "general: {{ plugins_folder = {plugins:?}; transports_folder = {transports:?}; \
              events_folder = {events:?}; loggers_folder = {loggers:?}; }}\n\
-             nat: {{ ice_enforce_list = {DEVICE:?}; }}\n"
+             nat: {{ ice_enforce_list = {DEVICE:?}; {nat} }}\n"
         );
         let http = format!("general: {{ http = true; port = {PORT}; base_path = \"/janus\"; }}\n");
         for (file, text) in [("janus.jcfg", general), ("janus.transport.http.jcfg", http)] {

@@ -73,6 +73,19 @@ pub(crate) fn sequence_numbers(capture: &CaptureFile, port: u16, ssrc: u32) -> V
     text.lines().map(|line| line.parse().expect("a sequence number")).collect()
 }
 
+/// The same, of a stream in a TCP stream, framed by RFC 4571. tshark tells of a packet when all
+/// of it has come, in whatever order.
+pub(crate) fn framed_sequence_numbers(capture: &CaptureFile, port: u16, ssrc: u32) -> Vec<u16> {
+    let filter = format!("tcp.dstport == {port} && rtp.ssrc == {ssrc:#x}");
+    let decode = format!("tcp.port=={port},rtp");
+    let reorder = "tcp.reassemble_out_of_order:TRUE";
+    let words =
+        ["-2", "-o", reorder, "-d", &decode, "-Y", &filter, "-T", "fields", "-e", "rtp.seq"];
+    let text = tshark(capture, port, &words);
+    let numbers = text.split_whitespace().flat_map(|line| line.split(','));
+    numbers.map(|number| number.parse().expect("a sequence number")).collect()
+}
+
 /// The mean of the jitter of one stream, in ms: RFC 3550 appendix A.8, as it stands there,
 /// over tshark's reading of times and timestamps. tshark's own needs to know the clock. As it
 /// does, this leaves out of the mean packets out of order and the first of a talkspurt.

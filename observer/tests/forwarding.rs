@@ -137,6 +137,11 @@ fn observe([near, far]: [&UdpSocket; 2], arguments: &[&str]) -> Observer {
     Observer::start(&[arguments, &["--targets", &targets]].concat())
 }
 
+fn flow(observer: &Observer, ssrc: u32, direction: &str) -> Voice {
+    let mut flows = observer.flows(ssrc).into_iter();
+    flows.find(|flow| flow.direction.as_deref() == Some(direction)).unwrap()
+}
+
 fn interruptions(observer: &Observer, service: &str, direction: &str, reason: &str) -> f64 {
     let text = observer.get("/metrics");
     let of = format!(
@@ -165,6 +170,10 @@ fn an_outage_is_an_interruption_and_a_pause_is_none() {
         interruptions(&observer, "far", "receive", "silence") > 0.5
     });
     assert!((interruptions(&observer, "far", "receive", "silence") - 1.0).abs() < 0.5);
+    let flow = flow(&observer, 0x0f0d_0003, "receive");
+    let known = flow.interruptions.unwrap();
+    assert_eq!((known.silence, known.one_way, known.current), (1, 0, None));
+    assert!((2_000.0..4_000.0).contains(&known.silence_ms), "{} ms", known.silence_ms);
 }
 
 #[test]
@@ -181,6 +190,15 @@ fn audio_that_stops_one_way_counts_once_by_the_direction_that_is_missing() {
         for (direction, expected) in [("receive", receive), ("transmit", transmit)] {
             let count = interruptions(&observer, service, direction, "one_way");
             assert!((count - expected).abs() < 0.5, "{service} {direction}: {count}");
+        }
+    }
+    // The stream that stopped after 2 of 7 s is interrupted, at both of its sockets.
+    for (ssrc, expected) in [(0x0f0d_0004, 0), (0x0f0d_0005, 1)] {
+        for direction in ["receive", "transmit"] {
+            let known = flow(&observer, ssrc, direction).interruptions.unwrap();
+            assert_eq!((known.one_way, known.silence), (expected, 0), "{ssrc:x} {direction}");
+            let is_long = (2_000.0..7_000.0).contains(&known.one_way_ms);
+            assert_eq!(is_long, expected == 1, "{ssrc:x} {direction}: {} ms", known.one_way_ms);
         }
     }
 }

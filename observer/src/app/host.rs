@@ -32,7 +32,7 @@ use crate::{
         moves::{Moves, Whole},
         paths::PathTracker,
         targets::{RuleError, Targets},
-        voice::{VoiceReading, VoiceTracker, interruption::Ends},
+        voice::{Course, VoiceReading, VoiceTracker, interruption::Ends},
     },
 };
 
@@ -252,8 +252,8 @@ impl Host {
     /// What there is at this moment, as it was read.
     pub(super) fn moment(&self) -> Moment {
         let name = |service| self.who.name(service).map(str::to_owned);
-        let flow = |(one, mos_now): (&VoiceFlow, Option<f64>)| Owned {
-            one: (*one, self.paths.figures(one), mos_now),
+        let flow = |(one, course): (&VoiceFlow, Course)| Owned {
+            one: (*one, self.paths.figures(one), course),
             service: name(one.service),
             owner: self.who.owner(one.key.socket),
         };

@@ -3,11 +3,13 @@
 //! Durations are in ms, addresses `ip:port`; what is not known is `null`, never 0.
 
 mod header;
+mod interruption;
 mod path;
 
 use std::time::{Duration, SystemTime};
 
 pub use header::HeaderExtensions;
+pub use interruption::Interruptions;
 pub use path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -91,6 +93,9 @@ pub struct Voice {
     /// Share of the packets outside of bursts that did not come (RFC 3611).
     #[serde(default)]
     pub gap_density: Option<f64>,
+    /// When media should have come and did not; `null` where nobody watched for it.
+    #[serde(default)]
+    pub interruptions: Option<Interruptions>,
     /// Round trip.
     pub rtt_ms: Option<f64>,
     /// Mean time from a packet's receipt on another flow to its transmission on this one, of
@@ -285,6 +290,7 @@ impl Voice {
             burst_loss_ratio: sound.burst_ratio,
             burst_density: losses.burst_density(),
             gap_density: losses.gap_density(),
+            interruptions: None,
             rtt_ms: None,
             hop_delay_ms: flow.hop.mean().map(to_ms),
             hop_delay_max_ms: (flow.hop.count != 0).then(|| ns_to_ms(flow.hop.max_ns)),

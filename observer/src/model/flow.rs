@@ -24,6 +24,15 @@ impl Direction {
             Self::Transmit => "transmit",
         }
     }
+
+    /// The other one.
+    #[must_use]
+    pub const fn opposite(self) -> Self {
+        match self {
+            Self::Receive => Self::Transmit,
+            Self::Transmit => Self::Receive,
+        }
+    }
 }
 
 /// What makes a flow one flow.

@@ -11,7 +11,7 @@ use crate::{
     model::{Direction, ServiceId, VoiceFlow, VoiceKey, VoiceKind},
     quality::{lateness::History, score::Assumptions},
 };
-use interruption::{Ends, FarEnd, OneWay, Patience};
+use interruption::{Ends, FarEnd, Interruptions, OneWay, Patience};
 pub use sound::{At, Sound};
 
 /// The flows that are known, bounded by the kernel's table.
@@ -32,8 +32,16 @@ struct Tracked {
     reported_lost: u64,
     /// How late its packets were.
     history: History,
+    course: Course,
+}
+
+/// What readings told of a flow beside its figures.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Course {
     /// Mean opinion score of the last interval, if it has one.
-    mos: Option<f64>,
+    pub mos: Option<f64>,
+    /// When it was interrupted.
+    pub interruptions: Interruptions,
 }
 
 impl IdHashItem for Tracked {
@@ -133,7 +141,14 @@ impl VoiceTracker {
         far_end: impl Fn(&Ends) -> FarEnd,
     ) -> BTreeMap<(ServiceId, Direction), u64> {
         let flows = self.flows.iter().map(|tracked| &tracked.latest);
-        self.one_way.look(flows, now_ns, self.patience.one_way, far_end)
+        let counts = self.one_way.look(flows, now_ns, self.patience.one_way, far_end);
+        if counts.is_some() {
+            for mut tracked in &mut self.flows {
+                let since_ns = self.one_way.since(&tracked.latest);
+                tracked.course.interruptions.see_one_way(since_ns, now_ns);
+            }
+        }
+        counts.unwrap_or_default()
     }
 
     /// What flows are scored by.
@@ -147,10 +162,9 @@ impl VoiceTracker {
         self.idle = idle;
     }
 
-    /// Every flow that is watched, as it was last read, and the mean opinion score of its
-    /// last interval.
-    pub fn flows(&self) -> impl Iterator<Item = (&VoiceFlow, Option<f64>)> {
-        let all = self.flows.iter().map(|tracked| (&tracked.latest, tracked.mos));
+    /// Every flow that is watched, as it was last read, and what readings told of it.
+    pub fn flows(&self) -> impl Iterator<Item = (&VoiceFlow, Course)> {
+        let all = self.flows.iter().map(|tracked| (&tracked.latest, tracked.course));
         all.filter(|(latest, _)| latest.service.is_some())
     }
 
@@ -194,7 +208,7 @@ impl VoiceReading {
         let lost = after.lost.saturating_sub(reported_lost);
         let packets = after.packets.saturating_sub(earlier.packets);
         let mut history = known.map(|tracked| tracked.history).unwrap_or_default();
-        let mut mos = None;
+        let mut course = Course { mos: None, ..known.map(|one| one.course).unwrap_or_default() };
         if let Some(service) = flow.service
             && packets > 0
         {
@@ -208,13 +222,15 @@ impl VoiceReading {
             counts.bytes += after.bytes.saturating_sub(earlier.bytes);
             let silences =
                 flow.stream.silences.saturating_sub(before.map_or(0, |flow| flow.stream.silences));
-            if Duration::from_millis(flow.stream.silent_ms.into()) >= patience.silence {
+            let last = Duration::from_millis(flow.stream.silent_ms.into());
+            if last >= patience.silence {
+                course.interruptions.end_silences(silences, last);
                 *interval.silences.entry(kind.direction).or_default() += u64::from(silences);
             }
             let expected = after.expected.saturating_sub(earlier.expected).max(lost);
             let losses = (lost, expected);
             let sound = Sound::since(before, &flow, losses, &mut history, assumptions);
-            mos = sound.score.ok().map(|score| score.rating.mos);
+            course.mos = sound.score.ok().map(|score| score.rating.mos);
             interval.points.push(Point {
                 direction: flow.key.direction,
                 jitter: Duration::from_nanos(flow.stream.jitter_ns()),
@@ -223,7 +239,7 @@ impl VoiceReading {
                 hop_delay: flow.hop.since(&before.map(|flow| flow.hop).unwrap_or_default()).mean(),
             });
         }
-        Tracked { latest: flow, reported_lost: reported_lost + lost, history, mos }
+        Tracked { latest: flow, reported_lost: reported_lost + lost, history, course }
     }
 }
 
@@ -270,8 +286,11 @@ impl VoiceUpdate<'_> {
         }
         self.take(part);
         let part = self.tracker.flows.remove(&part.key);
-        let reported = part.map_or(0, |part| part.reported_lost);
+        let reported = part.as_ref().map_or(0, |part| part.reported_lost);
         let reported_lost = before.reported_lost + reported;
+        if let Some(part) = part {
+            before.course.interruptions.join(&part.course.interruptions);
+        }
         self.tracker.flows.insert_overwrite(Tracked { latest: whole, reported_lost, ..before });
     }
 

@@ -16,8 +16,8 @@ const MOS_BAD: f64 = 3.1;
 
 /// What the marks mean.
 pub(super) const LEGEND: [&str; 2] = [
-    "! loss or late > 1 %, jitter > 30 ms, round trip > 400 ms, MOS < 3.6",
-    "!! loss or late > 5 %, MOS < 3.1",
+    "! loss, late, one-way > 1 %, jitter > 30 ms, round trip > 400 ms, MOS < 3.6",
+    "!! loss, late, one-way > 5 %, MOS < 3.1",
 ];
 
 /// A judgement on one figure.

@@ -20,7 +20,7 @@ pub(super) fn jitter_ms(flow: &Voice) -> Option<f64> {
     flow.jitter_mean_ms.map(|_| flow.jitter_ms)
 }
 
-/// Share of the lost packets above which it is bursts that are lost.
+/// Share of the lost packets above which it is bursts or silences that are lost.
 const MOSTLY: f64 = 0.5;
 
 /// What is worst about a flow.
@@ -37,13 +37,21 @@ pub(super) struct Trouble {
 impl Trouble {
     /// Of a flow with that loss and jitter; `None` where no figure has a mark.
     pub(super) fn of(flow: &Voice, loss: Option<f64>, jitter_ms: Option<f64>) -> Option<Self> {
-        let bursts = flow.burst_loss_ratio.is_some_and(|share| share > MOSTLY);
+        let lost = if silence_ratio(flow) > MOSTLY * flow.loss_ratio {
+            "silence"
+        } else if flow.burst_loss_ratio.is_some_and(|share| share > MOSTLY) {
+            "bursts"
+        } else {
+            "loss"
+        };
         let trouble = |reason, value: Option<f64>, grade: fn(f64) -> Grade, begins: f64| {
             let value = value?;
             Some(Self { reason, grade: grade(value), severity: value / begins })
         };
         let causes = [
-            trouble(if bursts { "bursts" } else { "loss" }, loss, Grade::of_loss, LOSS_WARNING),
+            // Who cannot be heard has lost all.
+            trouble("one-way", one_way_ratio(flow), Grade::of_loss, LOSS_WARNING),
+            trouble(lost, loss, Grade::of_loss, LOSS_WARNING),
             trouble("late", flow.late.map(|late| late.adaptive), Grade::of_loss, LOSS_WARNING),
             trouble("jitter", jitter_ms, Grade::of_jitter, JITTER_WARNING_MS),
             trouble("rtt", flow.rtt_ms, Grade::of_round_trip, ROUND_TRIP_WARNING_MS),
@@ -72,6 +80,21 @@ impl Trouble {
         let ((a, severity), (b, other)) = (rank(a), rank(b));
         a.cmp(&b).then_with(|| severity.total_cmp(&other))
     }
+}
+
+/// Share of its time in which it was silent.
+fn silence_ratio(flow: &Voice) -> f64 {
+    let known = flow.interruptions.as_ref().filter(|_| flow.duration_ms > 0.0);
+    known.map_or(0.0, |known| known.silence_ms / flow.duration_ms)
+}
+
+/// Share of its time in which audio went one way; while it does, all.
+fn one_way_ratio(flow: &Voice) -> Option<f64> {
+    let known = flow.interruptions.as_ref()?;
+    if known.current.is_some() {
+        return Some(1.0);
+    }
+    (flow.duration_ms > 0.0).then(|| (known.one_way_ms / flow.duration_ms).min(1.0))
 }
 
 /// The score of the whole flow or of its last interval, whichever is lower.
@@ -146,7 +169,7 @@ pub(super) fn round_trip_cell(ms: Option<f64>) -> Cell {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::export::snapshot::Late;
+    use crate::export::snapshot::{Interruptions, Late};
 
     fn flow(loss_ratio: f64, jitter_ms: f64) -> Voice {
         let (jitter_mean_ms, expected) = (Some(jitter_ms), 1_000);
@@ -179,6 +202,40 @@ mod tests {
         assert_eq!(why(&scored(3.0, flow(0.0, 31.0))), "!! jitter");
         let bad_now = Voice { mos_now: Some(2.0), ..scored(4.2, flow(0.0, 0.0)) };
         assert_eq!(why(&bad_now), "!! MOS");
+    }
+
+    #[test]
+    fn silences_are_the_reason_where_most_was_lost_in_them() {
+        let silent = |silence_ms| Interruptions { silence: 1, silence_ms, ..Default::default() };
+        let flow = |silence_ms| Voice {
+            duration_ms: 60_000.0,
+            burst_loss_ratio: Some(0.9),
+            interruptions: Some(silent(silence_ms)),
+            ..flow(0.1, 0.0)
+        };
+        assert_eq!([2_000.0, 6_000.0].map(|ms| why(&flow(ms))), ["!! bursts", "!! silence"]);
+    }
+
+    #[test]
+    fn one_way_audio_is_worse_than_what_is_lost_of_it() {
+        let one_way = |current: Option<&str>, one_way_ms| Voice {
+            duration_ms: 60_000.0,
+            interruptions: Some(Interruptions {
+                one_way: 1,
+                one_way_ms,
+                current: current.map(str::to_owned),
+                ..Interruptions::default()
+            }),
+            ..flow(0.02, 0.0)
+        };
+        assert_eq!(why(&one_way(None, 600.0)), "! loss", "a hundredth of its time");
+        assert_eq!(why(&one_way(None, 16_000.0)), "!! one-way");
+        assert_eq!(why(&one_way(Some("one_way"), 16_000.0)), "!! one-way");
+        let order = Trouble::compare(
+            trouble(&one_way(None, 16_000.0)),
+            trouble(&one_way(Some("one_way"), 16_000.0)),
+        );
+        assert_eq!(order, Ordering::Less);
     }
 
     #[test]

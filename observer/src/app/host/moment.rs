@@ -3,17 +3,17 @@
 use std::{sync::Arc, time::SystemTime};
 
 use crate::{
-    export::snapshot::{Ledger, Process, Snapshot, Tcp, Voice},
+    export::snapshot::{Interruptions, Ledger, Process, Snapshot, Tcp, Voice},
     model::{Connection, Losses, Owner, PathFigures, VoiceFlow},
     quality::score::Assumptions,
-    track::voice::At,
+    track::voice::{At, Course},
 };
 
 /// A copy of what was read: to make it takes far less time than to put it into words,
 /// which need not keep the host from its next reading.
 pub(in crate::app) struct Moment {
     pub(super) taken_at: Option<SystemTime>,
-    pub(super) flows: Vec<Owned<(VoiceFlow, PathFigures, Option<f64>)>>,
+    pub(super) flows: Vec<Owned<(VoiceFlow, PathFigures, Course)>>,
     pub(super) assumptions: Arc<Assumptions>,
     pub(super) open: Vec<Owned<Connection>>,
     pub(super) losses: Losses,
@@ -34,8 +34,9 @@ impl Moment {
             (flow.stream.first_ns, flow.key.ssrc, flow.key.direction)
         });
         self.open.sort_by_key(|Owned { one, .. }| (one.established_ns, one.socket));
-        let flow = |flow: Owned<(VoiceFlow, PathFigures, Option<f64>)>| Voice {
-            mos_now: flow.one.2,
+        let flow = |flow: Owned<(VoiceFlow, PathFigures, Course)>| Voice {
+            mos_now: flow.one.2.mos,
+            interruptions: Some(Interruptions::from(&flow.one.2.interruptions)),
             service: flow.service,
             process: flow.owner.as_deref().map(Process::from),
             ..Voice::new(&flow.one.0, At::Socket, &self.assumptions).on(&flow.one.1)

@@ -41,7 +41,7 @@ fn keys_are_those_of_the_contract() {
         "src,dst,ssrc,payload_type,clock_rate,codec,direction,packets,expected,lost,loss_ratio,\
          duplicates,reordered,jitter_ms,jitter_mean_ms,jitter_max_ms,delta_max_ms,late,\
          fixed_50ms,fixed_200ms,adaptive,bursts,burst_loss_ratio,burst_density,gap_density,\
-         rtt_ms,hop_delay_ms,hop_delay_max_ms,moves,extensions,mos,mos_now,score,model,r,ie,\
+         interruptions,rtt_ms,hop_delay_ms,hop_delay_max_ms,moves,extensions,mos,mos_now,score,model,r,ie,\
          bpl,loss_percent,burst_ratio,delay_ms,delay,vantage,\
          no_score,duration_ms,path,service,process"
     );

@@ -1,11 +1,11 @@
 //! Where media should flow and does not.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashMap},
     time::Duration,
 };
 
-use crate::model::{Direction, Endpoint, ServiceId, SocketCookie, VoiceFlow};
+use crate::model::{Direction, Endpoint, ServiceId, SocketCookie, VoiceFlow, VoiceKey};
 
 /// How long media may be missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +58,71 @@ pub enum FarEnd {
     Gone,
 }
 
+/// When a flow was interrupted, as far as readings tell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Interruptions {
+    silences: Lapses,
+    one_way: Lapses,
+    /// Until when `one_way` counts audio that goes one way, in ns; `None` when none does.
+    one_way_until_ns: Option<u64>,
+}
+
+/// Times without media.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lapses {
+    /// How many.
+    pub count: u64,
+    /// All of them together.
+    pub time: Duration,
+}
+
+impl Lapses {
+    fn add(&mut self, count: u64, time: Duration) {
+        self.count += count;
+        self.time += time;
+    }
+}
+
+impl Interruptions {
+    /// Those of one reason. One-way audio belongs to the flow that stopped; where nothing ever
+    /// came the other way, to the one that got no answer.
+    #[must_use]
+    pub const fn by(&self, reason: Reason) -> Lapses {
+        match reason {
+            Reason::Silence => self.silences,
+            Reason::OneWay => self.one_way,
+        }
+    }
+
+    /// Why it is interrupted, by the last look. A silence is told from a rest only when packets
+    /// come again.
+    #[must_use]
+    pub const fn current(&self) -> Option<Reason> {
+        if self.one_way_until_ns.is_some() { Some(Reason::OneWay) } else { None }
+    }
+
+    /// Adds silences that ended; of more than one, the length of the last is known.
+    pub(super) fn end_silences(&mut self, count: u32, last: Duration) {
+        self.silences.add(count.into(), last * count);
+    }
+
+    /// Takes in what a look at `now_ns` found: since when there is audio one way alone.
+    pub(super) fn see_one_way(&mut self, since_ns: Option<u64>, now_ns: u64) {
+        let until_ns = self.one_way_until_ns.take();
+        if let Some(since_ns) = since_ns {
+            let new_ns = now_ns.saturating_sub(until_ns.unwrap_or(since_ns));
+            self.one_way.add(until_ns.is_none().into(), Duration::from_nanos(new_ns));
+            self.one_way_until_ns = Some(now_ns);
+        }
+    }
+
+    /// Adds those of a flow that turned out to be part of this one.
+    pub(super) fn join(&mut self, part: &Self) {
+        self.silences.add(part.silences.count, part.silences.time);
+        self.one_way.add(part.one_way.count, part.one_way.time);
+    }
+}
+
 /// A socket and a far end.
 pub type Ends = (SocketCookie, Endpoint);
 
@@ -97,57 +162,89 @@ impl Audio {
 #[derive(Debug, Default)]
 pub(super) struct OneWay {
     looked_ns: u64,
-    missing: HashSet<(Ends, Direction)>,
+    missing: HashMap<(Ends, Direction), Missing>,
+}
+
+/// Audio that is missing in one direction.
+#[derive(Clone, Copy, Debug)]
+struct Missing {
+    /// The last of it, or, where there never was any, the first of the other direction, in ns.
+    since_ns: u64,
+    /// Whether there was any.
+    has_stopped: bool,
 }
 
 impl OneWay {
     /// Looks for audio that goes one way, some times in the time that it may do so, and counts
-    /// each new case for its service and by the direction that is missing.
+    /// each new case for its service and by the direction that is missing. `None` when it is
+    /// not yet time to look again.
     pub(super) fn look<'a>(
         &mut self,
         flows: impl Iterator<Item = &'a VoiceFlow>,
         now_ns: u64,
         patience: Duration,
         far_end: impl Fn(&Ends) -> FarEnd,
-    ) -> BTreeMap<(ServiceId, Direction), u64> {
+    ) -> Option<BTreeMap<(ServiceId, Direction), u64>> {
         let patience_ns = u64::try_from(patience.as_nanos()).unwrap_or(u64::MAX);
-        let mut counts = BTreeMap::new();
         if now_ns.saturating_sub(self.looked_ns) < patience_ns / 4 {
-            return counts;
+            return None;
         }
+        let mut counts = BTreeMap::new();
         let since_ns = std::mem::replace(&mut self.looked_ns, now_ns);
         let mut audio = HashMap::<Ends, Audio>::new();
         for flow in flows.filter(|flow| flow.media() != "video") {
             audio.entry((flow.key.socket, flow.key.peer)).or_default().add(flow);
         }
-        self.missing.retain(|(ends, _)| audio.contains_key(ends));
+        self.missing.retain(|(ends, _), _| audio.contains_key(ends));
         for (ends, mut audio) in audio {
-            for (there, missing) in [
-                (Direction::Receive, Direction::Transmit),
-                (Direction::Transmit, Direction::Receive),
-            ] {
+            for missing in [Direction::Receive, Direction::Transmit] {
                 let silent = |span: Span| now_ns.saturating_sub(span.last_ns);
-                let (flows, stopped) = (*audio.of(there), *audio.of(missing));
-                // Something came since the last look, and has been coming for long.
-                let is_there = flows.is_some_and(|span| {
-                    span.last_ns >= since_ns && now_ns.saturating_sub(span.first_ns) >= patience_ns
+                let (flows, stopped) = (*audio.of(missing.opposite()), *audio.of(missing));
+                // Something came since the last look, and has been coming for long. The look may
+                // have been longer ago in a capture.
+                let there = flows.filter(|span| {
+                    span.last_ns >= since_ns
+                        && silent(*span) < patience_ns
+                        && now_ns.saturating_sub(span.first_ns) >= patience_ns
                 });
-                let is_missing = match stopped {
-                    Some(span) => silent(span) >= patience_ns && far_end(&ends) != FarEnd::Alive,
-                    // Whoever only listens in a conference never sends, and says so in
-                    // signalling. Without ICE it is a call.
-                    None => far_end(&ends) == FarEnd::Unknown,
-                };
-                if !is_there || !is_missing {
+                let is_missing = there.is_some()
+                    && match stopped {
+                        Some(span) => {
+                            silent(span) >= patience_ns && far_end(&ends) != FarEnd::Alive
+                        }
+                        // Whoever only listens in a conference never sends, and says so in
+                        // signalling. Without ICE it is a call.
+                        None => far_end(&ends) == FarEnd::Unknown,
+                    };
+                let since_ns = stopped.map(|span| span.last_ns);
+                let since_ns = since_ns.or(there.map(|span| span.first_ns));
+                let case = since_ns.filter(|_| is_missing);
+                let case =
+                    case.map(|since_ns| Missing { since_ns, has_stopped: stopped.is_some() });
+                let Some(case) = case else {
                     self.missing.remove(&(ends, missing));
-                } else if self.missing.insert((ends, missing))
+                    continue;
+                };
+                if self.missing.insert((ends, missing), case).is_none()
                     && let Some(service) = audio.service
                 {
                     *counts.entry((service, missing)).or_default() += 1;
                 }
             }
         }
-        counts
+        Some(counts)
+    }
+
+    /// Since when a flow is interrupted by that, in ns: the one that stopped, or the one that
+    /// never had another.
+    pub(super) fn since(&self, flow: &VoiceFlow) -> Option<u64> {
+        if flow.media() == "video" {
+            return None;
+        }
+        let VoiceKey { socket, peer, direction, .. } = flow.key;
+        let case = |direction| self.missing.get(&((socket, peer), direction));
+        let unanswered = case(direction.opposite()).filter(|case| !case.has_stopped);
+        Some(case(direction).or(unanswered)?.since_ns)
     }
 }
 
@@ -156,7 +253,6 @@ mod tests {
     use observer_common::rtp::{Header, flow::Flow};
 
     use super::*;
-    use crate::model::VoiceKey;
 
     const SECOND: u64 = 1_000_000_000;
     const PATIENCE: Duration = Duration::from_secs(15);
@@ -173,7 +269,7 @@ mod tests {
 
     fn look(one_way: &mut OneWay, flows: &[VoiceFlow], at: u64, far_end: FarEnd) -> Vec<Direction> {
         let counts = one_way.look(flows.iter(), at * SECOND, PATIENCE, |_| far_end);
-        counts.into_iter().map(|((_, direction), _)| direction).collect()
+        counts.into_iter().flatten().map(|((_, direction), _)| direction).collect()
     }
 
     #[test]
@@ -214,6 +310,13 @@ mod tests {
         for far_end in [FarEnd::Alive, FarEnd::Gone] {
             assert_eq!(look(&mut OneWay::default(), &flows, 30, far_end), [], "a listener");
         }
+        let mut one_way = OneWay::default();
+        assert_eq!(look(&mut one_way, &flows, 30, FarEnd::Unknown), [Direction::Receive]);
+        let sent = &flows[0];
+        assert_eq!(one_way.since(sent), Some(SECOND), "nothing else shows that call");
+        let stopped = [audio(Direction::Receive, 2, 10), audio(Direction::Transmit, 1, 60)];
+        assert_eq!(look(&mut one_way, &stopped, 60, FarEnd::Unknown), []);
+        assert_eq!(stopped.each_ref().map(|flow| one_way.since(flow)), [Some(10 * SECOND), None]);
         let young = [audio(Direction::Transmit, 20, 30)];
         assert_eq!(look(&mut OneWay::default(), &young, 30, FarEnd::Unknown), []);
     }

@@ -1,6 +1,6 @@
 use observer_common::rtp::{Header, flow::Flow};
 
-use super::*;
+use super::{interruption::Reason, *};
 use crate::model::SocketCookie;
 
 const SECOND: u64 = 1_000_000_000;
@@ -159,4 +159,75 @@ fn a_part_that_was_counted_alone_is_no_flow_beside_the_whole() {
     let mut update = tracker.begin(3 * SECOND);
     update.join(None, old, later);
     assert_eq!(counts(&update.finish()).packets, 1);
+}
+
+/// Packets each 20 ms from `first_ns`; a sequence number that is left out takes its time.
+fn heard(direction: Direction, first_ns: u64, sequences: &[u16]) -> VoiceFlow {
+    let at = |sequence: u16| first_ns + u64::from(sequence) * 20_000_000;
+    let mut stream = Flow::new(&packet(sequences[0]), 172, at(sequences[0]));
+    for sequence in &sequences[1..] {
+        stream.advance(&packet(*sequence), 172, at(*sequence));
+    }
+    let mut heard = flow(&[0]);
+    heard.key.direction = direction;
+    heard.stream = stream;
+    heard
+}
+
+fn interruptions(tracker: &VoiceTracker, direction: Direction) -> Interruptions {
+    let mut flows = tracker.flows().filter(|(flow, _)| flow.key.direction == direction);
+    flows.next().unwrap().1.interruptions
+}
+
+#[test]
+fn silences_of_a_flow_add_up_in_number_and_time() {
+    let silences = |tracker: &VoiceTracker| {
+        let silences = interruptions(tracker, Direction::Receive).by(Reason::Silence);
+        (silences.count, silences.time.as_millis())
+    };
+    let mut tracker = VoiceTracker::new(Duration::from_secs(60));
+    let mut sequences: Vec<u16> = (0..50).collect();
+    for (from, until, expected) in
+        [(125, 150, (0, 0)), (250, 300, (1, 2_020)), (500, 550, (2, 6_040)), (550, 560, (2, 6_040))]
+    {
+        sequences.extend(from..until);
+        let flow = heard(Direction::Receive, 0, &sequences);
+        read(&mut tracker, vec![flow], flow.stream.last_ns);
+        assert_eq!(silences(&tracker), expected, "{until}");
+    }
+
+    // What was known of a part goes on in the whole.
+    let mut part = heard(Direction::Receive, 0, &sequences);
+    part.key.socket = SocketCookie(2);
+    let mut whole = heard(Direction::Receive, 0, &sequences);
+    (whole.moves, whole.stream.silences) = (1, 6);
+    read(&mut tracker, vec![part], part.stream.last_ns);
+    let mut update = tracker.begin(part.stream.last_ns);
+    update.join(None, part, whole);
+    let _reading = update.finish();
+    assert_eq!(silences(&tracker).0, 2 + 3);
+}
+
+#[test]
+fn a_flow_that_stopped_is_interrupted_until_it_goes_on() {
+    let mut tracker = VoiceTracker::new(Duration::from_secs(60));
+    let mut look = |seconds: u64, stops: u16, goes_on: Option<u16>| {
+        let until = (seconds * 50) as u16;
+        let sent = heard(Direction::Transmit, 0, &(0..=until).collect::<Vec<_>>());
+        let stopped = (0..=stops).chain(goes_on.into_iter().flat_map(|from| from..=until));
+        let stopped = heard(Direction::Receive, 0, &stopped.collect::<Vec<_>>());
+        read(&mut tracker, vec![sent, stopped], seconds * SECOND);
+        let _counts = tracker.one_way(seconds * SECOND, |_| FarEnd::Unknown);
+        let sent = interruptions(&tracker, Direction::Transmit);
+        assert_eq!((sent.by(Reason::OneWay).count, sent.current()), (0, None));
+        let stopped = interruptions(&tracker, Direction::Receive);
+        let lapses = stopped.by(Reason::OneWay);
+        (lapses.count, lapses.time.as_secs(), stopped.current())
+    };
+    assert_eq!(look(20, 1_000, None), (0, 0, None));
+    assert_eq!(look(30, 1_000, None), (0, 0, None));
+    assert_eq!(look(36, 1_000, None), (1, 16, Some(Reason::OneWay)));
+    assert_eq!(look(37, 1_000, None), (1, 16, Some(Reason::OneWay)), "not yet time to look");
+    assert_eq!(look(46, 1_000, None), (1, 26, Some(Reason::OneWay)));
+    assert_eq!(look(50, 1_000, Some(2_400)), (1, 26, None));
 }

@@ -75,8 +75,8 @@ source                                → destination                           
 10.0.0.9:5004                         → 10.0.0.2:6000                         0x00001a2b  pcmu/0    ↓ receive  ! jitter     1000     0        0    2      3     ! 31.0        62.0     120     1m05s
 10.0.0.1:5004                         → 10.0.0.2:6000                         0x00001a2b  pcmu/0    ↓ receive  fine         1000     0        0    2      3       1.50        3.00     120     1m05s
 [2001:db8:85a3::8a2e:370:7334]:50004  → [2001:db8:85a3::8a2e:370:7335]:50006  0x00000000  –/111     –          –               0     0        –    0      0          –           –       –      0 ms
-! loss or late > 1 %, jitter > 30 ms, round trip > 400 ms, MOS < 3.6
-!! loss or late > 5 %, MOS < 3.1
+! loss, late, one-way > 1 %, jitter > 30 ms, round trip > 400 ms, MOS < 3.6
+!! loss, late, one-way > 5 %, MOS < 3.1
 
 TCP: 2 connections, worst first
 client          → server        role     connect ms  srtt ms  min rtt ms  retrans        in       out

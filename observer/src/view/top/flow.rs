@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use crate::{
-    export::snapshot::Voice,
+    export::snapshot::{Interruptions, Voice},
     view::{
         grade::{Grade, JITTER_WARNING_MS, LOSS_BAD},
         grid::{Cell, Column, SERVICE},
@@ -171,6 +171,20 @@ fn worse(a: &Row<Voice>, b: &Row<Voice>) -> Ordering {
         .then_with(|| voice::badness(&a.subject, &b.subject))
 }
 
+/// How often it was interrupted and for how long, by reason.
+fn interruptions(flow: &Voice) -> Vec<Fact> {
+    let known = flow.interruptions.as_ref();
+    let count = |of: fn(&Interruptions) -> u64| known.map(of).map(|count| count.to_string());
+    let time = |of: fn(&Interruptions) -> f64| known.map(of).map(duration);
+    let cell = |text: Option<String>| Cell::from(text.unwrap_or_else(|| UNKNOWN.to_owned()));
+    vec![
+        ("silences", cell(count(|known| known.silence))),
+        ("in all", cell(time(|known| known.silence_ms))),
+        ("one-way", cell(count(|known| known.one_way))),
+        ("in all", cell(time(|known| known.one_way_ms))),
+    ]
+}
+
 /// Unknown is least.
 fn by(value: fn(&Row<Voice>) -> Option<f64>, a: &Row<Voice>, b: &Row<Voice>) -> Ordering {
     value(a).unwrap_or(-1.0).total_cmp(&value(b).unwrap_or(-1.0))
@@ -258,7 +272,7 @@ impl Subject for Voice {
 
     const LINGERS: f64 = 30.0;
 
-    const FACT_LINES: u16 = 4;
+    const FACT_LINES: u16 = 5;
 
     const SERIES: &'static [Series<Self>] = &[
         Series { name: "packets/s", value: |rate| Some(rate.packets), text: decimal, height: 1.0 },
@@ -343,6 +357,7 @@ impl Subject for Voice {
                 ("MOS", voice::mos_cell(flow.mos)),
                 ("now", voice::mos_cell(flow.mos_now)),
             ],
+            interruptions(flow),
         ]
     }
 }

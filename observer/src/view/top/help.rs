@@ -31,6 +31,7 @@ const NOTES: &[&str] = &[
     LEGEND[1],
     "↕: ↓ received, ↑ transmitted; ↔: C the observed end connected, S it accepted",
     "why: what is farthest over its threshold; silent: no packet for 2 s",
+    "one-way: there is audio in the other direction, and none in this one",
     "loss %: since the flow began; now %: of the last 100 packets, or 10 s",
     "trends: the newest at the right; full at 5 % of loss, at 30 ms of jitter",
     "uncounted: what could not be counted, by stage and reason",

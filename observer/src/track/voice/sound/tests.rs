@@ -76,7 +76,7 @@ impl Call {
     }
 
     fn mos_now(&self) -> Option<f64> {
-        self.tracker.flows().next().unwrap().1
+        self.tracker.flows().next().unwrap().1.mos
     }
 
     fn whole(&self, at: At) -> Sound {

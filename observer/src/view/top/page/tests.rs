@@ -152,6 +152,7 @@ fn details_at_80_columns() {
 │ packets 194  expected 200  lost 6  loss % ! 3.00  dup 0  reordered 0         │
 │ jitter ms ! 31.0  mean 1.25  max 8.50  longest gap ms 41.0  clock 8000 Hz    │
 │ bursts –  in bursts % –  late % –  round trip ms –  MOS –  now –             │
+│ silences –  in all –  one-way –  in all –                                    │
 │ packets/s                                   ▇█▇  now 48.0      peak 49.0     │
 │ loss %                                      █▄█  now 4.00      peak 4.00     │
 │ jitter ms                                   ███  now 31.0      peak 31.0     │
@@ -205,6 +206,7 @@ fn voice_with_details_at_120_columns() {
 │ packets 180  expected 200  lost 20  loss % !! 10.00  dup 0  reordered 0                                              │
 │ jitter ms 10.0  mean 1.25  max 8.50  longest gap ms 41.0  clock 8000 Hz                                              │
 │ bursts –  in bursts % –  late % –  round trip ms –  MOS –  now –                                                     │
+│ silences –  in all –  one-way –  in all –                                                                            │
 │ packets/s                                                                           ███  now 45.0      peak 45.0     │
 │ loss %                                                                              ███  now 10.00     peak 10.00    │
 │ jitter ms                                                                           ▂▂▂  now 10.0      peak 10.0     │
@@ -250,15 +252,15 @@ fn the_help_fits_the_smallest_screen() {
 │ ?  h           this page                                                     │
 │ q  Ctrl-C      quit                                                          │
 │                                                                              │
-│ ! loss or late > 1 %, jitter > 30 ms, round trip > 400 ms, MOS < 3.6         │
-│ !! loss or late > 5 %, MOS < 3.1                                             │
+│ ! loss, late, one-way > 1 %, jitter > 30 ms, round trip > 400 ms, MOS < 3.6  │
+│ !! loss, late, one-way > 5 %, MOS < 3.1                                      │
 │ ↕: ↓ received, ↑ transmitted; ↔: C the observed end connected, S it accepted │
 │ why: what is farthest over its threshold; silent: no packet for 2 s          │
+│ one-way: there is audio in the other direction, and none in this one         │
 │ loss %: since the flow began; now %: of the last 100 packets, or 10 s        │
 │ trends: the newest at the right; full at 5 % of loss, at 30 ms of jitter     │
 │ uncounted: what could not be counted, by stage and reason                    │
 └──────────────────────────────────────────────────── any key closes this page ┘
- q quit  Tab list  s sort  r reverse  / filter  p pause  Enter details  ? help
 ",
     );
 }

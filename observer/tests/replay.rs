@@ -344,3 +344,59 @@ fn a_replay_knows_no_process_and_no_direction() {
     assert_eq!(snapshot.voice[0].direction, None);
     assert!(snapshot.tcp.is_empty() && snapshot.websockets.is_empty());
 }
+
+/// The `KakaoTalk` call without what the relay's port 23044 sends within these seconds.
+fn without_the_relay(gone: std::ops::Range<u32>) -> Vec<u8> {
+    let file = fs::read(capture("kakaotalk-four-streams.pcap")).unwrap();
+    let word = |bytes: &[u8]| u32::from_le_bytes(bytes[..4].try_into().unwrap());
+    let (header, mut rest) = file.split_at(24);
+    let first = word(rest);
+    let mut kept = header.to_vec();
+    while !rest.is_empty() {
+        let (record, next) = rest.split_at(16 + word(&rest[8..]) as usize);
+        let is_of_relay = record.get(44..48) == Some(&[1, 201, 1, 174])
+            && record.get(52..54) == Some(&23_044_u16.to_be_bytes());
+        if !(is_of_relay && gone.contains(&(word(record) - first))) {
+            kept.extend_from_slice(record);
+        }
+        rest = next;
+    }
+    kept
+}
+
+#[test]
+fn a_call_that_is_silent_for_a_while_and_one_that_goes_one_way_say_so() {
+    let told = |gone| {
+        let mut snapshot = replay_bytes(&without_the_relay(gone)).0;
+        snapshot.voice.sort_by(|a, b| a.src.cmp(&b.src));
+        let known = |flow: Voice| (flow.src, flow.interruptions.unwrap());
+        snapshot.voice.into_iter().map(known).collect::<Vec<_>>()
+    };
+    for (gone, silence, one_way) in [(50..56, 1, 0), (50..80, 0, 1)] {
+        for (src, known) in told(gone.clone()) {
+            let is_it = src == "1.201.1.174:23044";
+            let expected = if is_it { (silence, one_way) } else { (0, 0) };
+            assert_eq!((known.silence, known.one_way), expected, "{src}: {known:?}");
+            if is_it {
+                let is_one_way = known.current.as_deref() == Some("one_way");
+                assert_eq!(is_one_way, one_way == 1);
+                // By tshark's times, the pause of the call before the cut with it.
+                assert!(silence == 0 || near(Some(known.silence_ms), 7_502.6, 1.0), "{known:?}");
+                // 28 s, but for what the last look, a quarter of 15 s, did not see.
+                assert!(one_way == 0 || near(Some(known.one_way_ms), 26_150.0, 1_900.0));
+            }
+        }
+    }
+}
+
+#[test]
+fn the_table_says_that_audio_goes_one_way() {
+    let path = env::temp_dir().join(format!("observer-one-way-{}.pcap", process::id()));
+    fs::write(&path, without_the_relay(50..80)).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_observer")).arg("replay").arg(&path).output();
+    fs::remove_file(&path).unwrap();
+    let text = String::from_utf8(output.unwrap().stdout).unwrap();
+    let worst = text.lines().nth(2).unwrap();
+    assert!(worst.starts_with("1.201.1.174:23044") && worst.contains("!! one-way"), "{text}");
+    assert_eq!(text.matches("!! one-way").count(), 1, "{text}");
+}

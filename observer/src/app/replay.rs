@@ -1,5 +1,7 @@
 //! `observer replay`.
 
+mod watch;
+
 use std::{
     io::{self, IsTerminal as _, Read},
     path::Path,
@@ -16,13 +18,14 @@ use super::{
     is_colour_welcome,
 };
 use crate::{
-    export::snapshot::{Ledger as LedgerLines, Snapshot, Voice},
+    export::snapshot::{Interruptions, Ledger as LedgerLines, Snapshot, Voice},
     ledger::Ledger,
-    quality::score::Assumptions,
+    model::VoiceFlow,
     source::pcap::{Capture, CaptureError},
     track::{capture::CaptureFlows, voice::At},
     view::table,
 };
+use watch::Watch;
 
 /// How many packets pass between two looks at the progress bar.
 const PROGRESS_STEP: u64 = 1 << 14;
@@ -33,11 +36,11 @@ pub(super) fn replay(config: &Config, file: &Path, format: Format) -> Result<(),
     let flows = CaptureFlows::new(config.max_flows as usize, config.max_candidates as usize);
     let (snapshot, outcome) = if file == Path::new("-") {
         let capture = Capture::new(io::stdin().lock()).map_err(Failure::cannot_run)?;
-        follow(capture, flows, None, &config.voice)
+        follow(capture, flows, None, config)
     } else {
         let capture = Capture::open(file).map_err(Failure::cannot_run)?;
         let size = capture.file_size();
-        follow(capture, flows, size, &config.voice)
+        follow(capture, flows, size, config)
     };
     print(&match format {
         Format::Json => {
@@ -56,13 +59,18 @@ fn follow<R: Read>(
     mut capture: Capture<R>,
     mut flows: CaptureFlows,
     size: Option<u64>,
-    assumptions: &Assumptions,
+    config: &Config,
 ) -> (Snapshot, Result<(), CaptureError>) {
     let progress = progress(size);
     let mut packets = 0_u64;
+    let (mut watch, mut last_ns) = (Watch::new(config.patience), 0);
     let outcome = loop {
         match capture.next_packet() {
-            Ok(Some(packet)) => flows.advance(packet.bytes, packet.wire_len, packet.time_ns),
+            Ok(Some(packet)) => {
+                watch.advance(&flows, packet.time_ns);
+                flows.advance(packet.bytes, packet.wire_len, packet.time_ns);
+                last_ns = packet.time_ns.max(last_ns);
+            }
             Ok(None) => break Ok(()),
             Err(error) => break Err(error),
         }
@@ -75,13 +83,14 @@ fn follow<R: Read>(
     warn(&capture);
     let ledger = ledger(&capture, &flows, outcome.as_ref().err());
     let paths = flows.paths();
+    let interrupted = watch.finish(&flows, last_ns);
+    let voice = |flow: &VoiceFlow| Voice {
+        interruptions: Some(Interruptions::from(&interrupted.of(flow))),
+        ..Voice::new(flow, At::Capture, &config.voice).on(&paths.figures(flow))
+    };
     let snapshot = Snapshot {
         taken_at: None,
-        voice: flows
-            .calls(&paths)
-            .iter()
-            .map(|flow| Voice::new(flow, At::Capture, assumptions).on(&paths.figures(flow)))
-            .collect(),
+        voice: flows.calls(&paths).iter().map(voice).collect(),
         websockets: Vec::new(),
         tcp: Vec::new(),
         ledger: LedgerLines::new(&ledger.losses(), ledger.completeness()),

@@ -135,6 +135,14 @@ impl PathTracker {
         }
     }
 
+    /// When there was last something beside media between two ends that check each other by
+    /// STUN.
+    #[must_use]
+    pub fn checked_ns(&self, local: Endpoint, peer: Endpoint) -> Option<u64> {
+        let path = self.between(local, peer)?.latest.path;
+        (path.first_check_ns != 0).then_some(path.last_ns)
+    }
+
     /// The reports on a flow, as its sender gets them. In a capture both ends are seen.
     fn report_on(&self, flow: &VoiceFlow) -> Option<&Report> {
         let is_of_a_capture = flow.key.socket == SocketCookie(0);

@@ -19,7 +19,9 @@ pub use cost::{MapFill, ProbeCost, ProcessUsage};
 pub use flow::{Direction, FarLoss, HopDelay, VoiceFlow, VoiceKey, VoiceKind};
 pub use loss::Losses;
 pub use owner::{Creator, Labels, Owner, ServiceId};
-pub use path::{FlowReport, IceSession, PathFigures, PathKey, Phase, RttSource, VoicePath};
+pub use path::{
+    FlowReport, IceSession, PathFigures, PathKey, Phase, RttSource, SettingUp, VoicePath,
+};
 pub use place::{Container, Place, Runtime};
 
 /// The kernel's number of a socket (`SO_COOKIE`): the same for its whole life and in

@@ -18,7 +18,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use observer::export::snapshot::{Path, Snapshot, Voice};
+use observer::export::snapshot::{Path, Setup, Snapshot, Voice};
 use peers::{
     observer::{Observer, PATIENCE},
     patience::until,
@@ -232,10 +232,16 @@ const SSRC: u32 = 0x7374_616c;
 const STOPPED: Duration = Duration::from_millis(200);
 
 fn check(transaction: u8) -> Vec<u8> {
-    let mut message = vec![0, 1, 0, 16, 0x21, 0x12, 0xa4, 0x42];
+    check_with(transaction, &[])
+}
+
+/// One with further attributes.
+fn check_with(transaction: u8, attributes: &[u8]) -> Vec<u8> {
+    let mut message = vec![0, 1, 0, 16 + attributes.len() as u8, 0x21, 0x12, 0xa4, 0x42];
     message.extend([transaction; 12]);
     message.extend([0, 6, 0, 9]);
     message.extend(b"far_:near\0\0\0");
+    message.extend(attributes);
     message
 }
 
@@ -303,4 +309,43 @@ fn a_process_that_is_stopped_for_200_ms_has_a_stall_of_200_ms() {
     assert!(sum.fold(0.0, f64::max) >= 0.2, "{text}");
     process.kill().unwrap();
     process.wait().unwrap();
+}
+
+/// A `ClientHello` of DTLS 1.2 that says nothing further.
+fn hello() -> Vec<u8> {
+    let mut record = vec![22, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 62, 1, 0, 0, 50];
+    record.extend([0, 0, 0, 0, 0, 0, 0, 50]);
+    record.resize(75, 0);
+    record
+}
+
+#[test]
+fn a_call_is_being_set_up_at_both_of_its_sockets_until_its_media_comes() {
+    let observer = Observer::start(&[]);
+    let [near, far] = [(); 2].map(|()| UdpSocket::bind("127.0.0.1:0").unwrap());
+    let [caller, callee] = [&near, &far].map(|socket| socket.local_addr().unwrap());
+    let checked = |transaction, attributes: &[u8]| {
+        near.send_to(&check_with(transaction, attributes), callee).unwrap();
+        let mut answer = vec![1, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42];
+        answer.extend([transaction; 12]);
+        far.send_to(&answer, caller).unwrap();
+    };
+    let phases = || {
+        let snapshot = observer.snapshot();
+        let is_own =
+            |setup: &Setup| setup.local == caller.to_string() || setup.local == callee.to_string();
+        snapshot.setups.into_iter().filter(is_own).map(|setup| setup.phase).collect::<Vec<_>>()
+    };
+    checked(1, &[]);
+    until(PATIENCE, "the call", || phases() == ["ice", "ice"]);
+    // USE-CANDIDATE.
+    checked(2, &[0, 0x25, 0, 0]);
+    until(PATIENCE, "the pair in use", || phases() == ["dtls", "dtls"]);
+    near.send_to(&hello(), callee).unwrap();
+    until(PATIENCE, "the handshake", || phases() == ["media", "media"]);
+    for number in 0..10 {
+        near.send_to(&media(number), callee).unwrap();
+    }
+    until(PATIENCE, "its media", || phases().is_empty());
+    assert_eq!(observer.flows(SSRC).len(), 2);
 }

@@ -400,3 +400,15 @@ fn the_table_says_that_audio_goes_one_way() {
     assert!(worst.starts_with("1.201.1.174:23044") && worst.contains("!! one-way"), "{text}");
     assert_eq!(text.matches("!! one-way").count(), 1, "{text}");
 }
+
+/// A capture shows both ends, and a call is one row.
+#[test]
+fn a_call_without_its_media_is_being_set_up() {
+    let name = "stun-dtls-only.pcapng";
+    let [call] = &replay(name).setups[..] else { panic!("one call") };
+    assert_eq!((call.local.as_str(), call.phase.as_str()), ("192.0.2.2:37858", "media"));
+    // By tshark, from the first check to the last packet.
+    assert!(near(Some(call.duration_ms), 29_053.247_632, 0.001), "{call:?}");
+    assert_eq!(replay("chromium-opus-srtp-ice-switch.pcapng").setups, []);
+    assert_eq!(replay("aiortc-opus-srtp.pcapng").setups, []);
+}

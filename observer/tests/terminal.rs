@@ -9,7 +9,7 @@ use std::{
     thread,
 };
 
-use observer::export::snapshot::{Snapshot, Voice};
+use observer::export::snapshot::{Interruptions, Setup, Snapshot, Voice};
 use terminal::Terminal;
 
 #[path = "support/terminal.rs"]
@@ -68,6 +68,24 @@ fn a_signal_gives_the_terminal_back() {
     terminal.press("q");
     assert_eq!(terminal.wait().code(), Some(0));
     assert!(!terminal.is_raw() && terminal.screen().contains("\x1b[?25h"));
+}
+
+#[test]
+fn a_call_shows_from_its_set_up_on_and_says_that_audio_goes_one_way() {
+    let current = Some("one_way".to_owned());
+    let setup = Setup { phase: "dtls".to_owned(), ..Setup::default() };
+    let flow = Voice {
+        interruptions: Some(Interruptions { one_way: 1, current, ..Interruptions::default() }),
+        ..Voice::default()
+    };
+    let snapshot = Snapshot { setups: vec![setup], voice: vec![flow], ..Snapshot::default() };
+    let mut terminal = top(serve("200 OK", serde_json::to_vec(&snapshot).unwrap()), 120, 24);
+    // Blanks between words may be jumped over.
+    for word in ["!! one-way", "setting", "DTLS"] {
+        terminal.wait_for(word);
+    }
+    terminal.press("q");
+    assert_eq!(terminal.wait().code(), Some(0));
 }
 
 /// As root: the log of `run` would be written over its view.

@@ -16,7 +16,7 @@ use crate::{
         snapshot::Snapshot,
     },
     ledger::Ledger,
-    model::{Connection, IceSession, MapFill, VoiceFlow, VoiceKey},
+    model::{Connection, IceSession, MapFill, SettingUp, VoiceFlow, VoiceKey},
     source::{
         cause::Causes,
         ebpf::{
@@ -257,6 +257,11 @@ impl Host {
             service: name(one.service),
             owner: self.who.owner(one.key.socket),
         };
+        let setting_up = |one: &SettingUp| Owned {
+            one: *one,
+            service: name(one.service),
+            owner: self.who.owner(one.key.socket),
+        };
         let connection = |one: &Connection| Owned {
             one: *one,
             service: name(one.service),
@@ -265,6 +270,8 @@ impl Host {
         Moment {
             taken_at: self.taken_at,
             flows: self.voice.flows().map(flow).collect(),
+            setting_up: self.paths.setting_up().iter().map(setting_up).collect(),
+            now_ns: now_ns(),
             assumptions: self.voice.assumptions(),
             open: self.connections.open().map(connection).collect(),
             losses: self.ledger.losses(),

@@ -3,6 +3,7 @@
 mod watch;
 
 use std::{
+    collections::HashSet,
     io::{self, IsTerminal as _, Read},
     path::Path,
     time::Duration,
@@ -18,9 +19,9 @@ use super::{
     is_colour_welcome,
 };
 use crate::{
-    export::snapshot::{Interruptions, Ledger as LedgerLines, Snapshot, Voice},
+    export::snapshot::{Interruptions, Ledger as LedgerLines, Setup, Snapshot, Voice},
     ledger::Ledger,
-    model::VoiceFlow,
+    model::{SettingUp, VoiceFlow},
     source::pcap::{Capture, CaptureError},
     track::{capture::CaptureFlows, voice::At},
     view::table,
@@ -91,11 +92,22 @@ fn follow<R: Read>(
     let snapshot = Snapshot {
         taken_at: None,
         voice: flows.calls(&paths).iter().map(voice).collect(),
+        setups: setups(&paths.setting_up(), last_ns),
         websockets: Vec::new(),
         tcp: Vec::new(),
         ledger: LedgerLines::new(&ledger.losses(), ledger.completeness()),
     };
     (snapshot, outcome)
+}
+
+/// Calls without media, one for both of the ends that a capture shows.
+fn setups(waiting: &[SettingUp], now_ns: u64) -> Vec<Setup> {
+    let mut seen = HashSet::new();
+    let mut is_first = |one: &&SettingUp| {
+        seen.insert((one.local, one.key.peer)) && !seen.contains(&(one.key.peer, one.local))
+    };
+    let first = waiting.iter().filter(|one| is_first(one));
+    first.map(|one| Setup::new(one, now_ns)).collect()
 }
 
 /// What went uncounted: in the file, and in what was read of it.

@@ -5,12 +5,14 @@
 mod header;
 mod interruption;
 mod path;
+mod setup;
 
 use std::time::{Duration, SystemTime};
 
 pub use header::HeaderExtensions;
 pub use interruption::Interruptions;
 pub use path::Path;
+pub use setup::Setup;
 
 use serde::{Deserialize, Serialize};
 
@@ -32,6 +34,9 @@ pub struct Snapshot {
     pub taken_at: Option<SystemTime>,
     /// Voice flows.
     pub voice: Vec<Voice>,
+    /// Calls that have no media yet.
+    #[serde(default)]
+    pub setups: Vec<Setup>,
     /// `WebSocket`s: none yet, the observer does not follow them.
     pub websockets: Vec<WebSocket>,
     /// TCP connections.

@@ -129,6 +129,21 @@ impl Phase {
     }
 }
 
+/// A call that has no media yet, on the path that it is most likely to use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SettingUp {
+    /// The key of the path.
+    pub key: PathKey,
+    /// Whom it is counted for; `None` when it is not watched.
+    pub service: Option<ServiceId>,
+    /// The near end.
+    pub local: Endpoint,
+    /// The part that has not ended.
+    pub phase: Phase,
+    /// Its first check or `ClientHello`, in ns as of [`VoicePath`].
+    pub since_ns: u64,
+}
+
 /// What is known of a flow's path. `None` is not known.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct PathFigures {

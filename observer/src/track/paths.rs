@@ -7,14 +7,17 @@ use std::{
     time::Duration,
 };
 
-use observer_common::{path::Times, rtcp::report::Report};
+use observer_common::{
+    path::{Path, Times},
+    rtcp::report::Report,
+};
 
 use super::voice::interruption::{Ends, FarEnd};
 use crate::model::{
     Direction, Endpoint, FarLoss, FlowReport, IceSession, PathFigures, PathKey, Phase, RttSource,
-    ServiceId, SocketCookie, VoiceFlow, VoicePath,
+    ServiceId, SettingUp, SocketCookie, VoiceFlow, VoicePath,
 };
-use setup::Setups;
+use setup::{Call, Setups};
 
 /// The paths that are known, bounded by the kernel's table.
 #[derive(Debug)]
@@ -116,6 +119,39 @@ impl PathTracker {
         (figures.rtt.map(|(_, time)| time), figures.far_loss)
     }
 
+    /// The calls that are watched and have no media yet, in the order in which they began. A
+    /// path that carries media for the other end, where that is seen too, has it for both.
+    #[must_use]
+    pub fn setting_up(&self) -> Vec<SettingUp> {
+        let mut calls = HashMap::<Call, &VoicePath>::new();
+        for path in self.paths.values().map(|tracked| &tracked.latest) {
+            let rank = |path: &VoicePath| {
+                let Path { hello_ns, in_use_ns, last_ns, .. } = path.path;
+                (hello_ns != 0, in_use_ns != 0, last_ns)
+            };
+            let best = calls.entry(Call::of(path)).or_insert(path);
+            if rank(path) > rank(best) {
+                *best = path;
+            }
+        }
+        let mut waiting: Vec<_> = calls.into_values().filter_map(|path| self.waits(path)).collect();
+        waiting.sort_unstable_by_key(|one| {
+            (one.since_ns, one.local.words(), one.local.port(), one.key.socket)
+        });
+        waiting
+    }
+
+    fn waits(&self, path: &VoicePath) -> Option<SettingUp> {
+        let (phase, since_ns) = self.setups.waits(path)?;
+        let mirrored = self.between(path.key.peer, path.local);
+        let has_media = |other: &Tracked| self.setups.waits(&other.latest).is_none();
+        if path.service.is_none() || mirrored.is_some_and(has_media) {
+            return None;
+        }
+        let VoicePath { key, service, local, .. } = *path;
+        Some(SettingUp { key, service, local, phase, since_ns })
+    }
+
     /// The ICE session that a flow is of.
     #[must_use]
     pub fn session(&self, flow: &VoiceFlow) -> Option<IceSession> {
@@ -193,7 +229,7 @@ impl PathUpdate<'_> {
         let before = before.filter(|path| path.round_trip.count <= latest.path.round_trip.count);
         if let Some(service) = latest.service {
             let interval = self.reading.services.entry(service).or_default();
-            let times = |of: fn(&observer_common::path::Path) -> Times| {
+            let times = |of: fn(&Path) -> Times| {
                 (before.as_ref().map_or(Times::NONE, of), of(&latest.path))
             };
             let (old, new) = times(|path| path.round_trip);
@@ -201,7 +237,7 @@ impl PathUpdate<'_> {
             let (old, new) = times(|path| path.stall);
             interval.stalls.extend(longest(&old, &new));
         }
-        let checks = |path: &observer_common::path::Path| path.round_trip.count + path.stall.count;
+        let checks = |path: &Path| path.round_trip.count + path.stall.count;
         let is_heard = checks(&latest.path) > before.as_ref().map_or(0, checks);
         let heard_ns = is_heard.then_some(self.now_ns);
         match known {

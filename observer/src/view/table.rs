@@ -1,6 +1,6 @@
 //! A snapshot as a plain table, for a pipe, a file or one look.
 
-use crate::export::snapshot::{Ledger, Lost, Snapshot, Tcp, Voice};
+use crate::export::snapshot::{Ledger, Lost, Setup, Snapshot, Tcp, Voice};
 
 use super::{
     grade::{Grade, LEGEND},
@@ -47,6 +47,13 @@ const VOICE: &[Column<Voice>] = &[
     FlowColumn::figures("duration", 5, |flow| duration(flow.duration_ms).into()),
 ];
 
+const SETUP: &[Column<Setup>] = &[
+    Column::address("near end", ADDRESS, |setup| setup.local.clone().into()),
+    Column::address("↔ far end", ARROW_ADDRESS, |setup| format!("↔ {}", setup.peer).into()),
+    Column::words("why", 0, |setup| voice::missing(&setup.phase).to_owned().into()),
+    Column::figures("duration", 0, |setup| duration(setup.duration_ms).into()),
+];
+
 const TCP: &[Column<Tcp>] = &[
     Column::address("client", ADDRESS, |connection| socket::client(connection).to_owned().into()),
     Column::address("→ server", ARROW_ADDRESS, |connection| {
@@ -73,6 +80,11 @@ pub fn render(snapshot: &Snapshot, style: Style) -> String {
 
     let mut page = Page { style, text: String::new() };
     page.section("Voice", "voice flow", VOICE, &flows);
+    if !snapshot.setups.is_empty() {
+        let mut setups: Vec<&Setup> = snapshot.setups.iter().collect();
+        setups.sort_by(|a, b| b.duration_ms.total_cmp(&a.duration_ms));
+        page.section("Setting up", "call", SETUP, &setups);
+    }
     page.section("TCP", "connection", TCP, &connections);
     page.ledger(&snapshot.ledger);
     page.text

@@ -113,6 +113,15 @@ pub(super) fn why_cell(flow: &Voice) -> Cell {
     trouble(flow).map_or_else(fine, |trouble| trouble.cell())
 }
 
+/// What a call without media waits for, in words.
+pub(super) fn missing(phase: &str) -> &'static str {
+    match phase {
+        "ice" => "no pair",
+        "dtls" => "no DTLS",
+        _ => "no media",
+    }
+}
+
 /// Most loss, then most jitter.
 pub(super) fn badness(a: &Voice, b: &Voice) -> Ordering {
     let jitter = |flow: &Voice| flow.jitter_mean_ms.unwrap_or(flow.jitter_ms);

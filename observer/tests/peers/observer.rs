@@ -90,11 +90,15 @@ impl Observer {
         text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
     }
 
-    pub(crate) fn flows(&self, ssrc: u32) -> Vec<Voice> {
+    /// What it serves; nothing before its first reading.
+    pub(crate) fn snapshot(&self) -> Snapshot {
         let answer = self.get("/api/v1/snapshot");
         let (_, body) = answer.split_once("\r\n\r\n").unwrap();
-        let Ok(snapshot) = serde_json::from_str::<Snapshot>(body) else { return Vec::new() };
-        snapshot.voice.into_iter().filter(|flow| flow.ssrc == ssrc).collect()
+        serde_json::from_str(body).unwrap_or_default()
+    }
+
+    pub(crate) fn flows(&self, ssrc: u32) -> Vec<Voice> {
+        self.snapshot().voice.into_iter().filter(|flow| flow.ssrc == ssrc).collect()
     }
 
     /// Packets of the flows with this SSRC, by direction.

@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::SystemTime};
 
 use crate::{
-    export::snapshot::{Interruptions, Ledger, Process, Snapshot, Tcp, Voice},
-    model::{Connection, Losses, Owner, PathFigures, VoiceFlow},
+    export::snapshot::{Interruptions, Ledger, Process, Setup, Snapshot, Tcp, Voice},
+    model::{Connection, Losses, Owner, PathFigures, SettingUp, VoiceFlow},
     quality::score::Assumptions,
     track::voice::{At, Course},
 };
@@ -14,6 +14,9 @@ use crate::{
 pub(in crate::app) struct Moment {
     pub(super) taken_at: Option<SystemTime>,
     pub(super) flows: Vec<Owned<(VoiceFlow, PathFigures, Course)>>,
+    pub(super) setting_up: Vec<Owned<SettingUp>>,
+    /// When it is, in ns of `CLOCK_MONOTONIC`.
+    pub(super) now_ns: u64,
     pub(super) assumptions: Arc<Assumptions>,
     pub(super) open: Vec<Owned<Connection>>,
     pub(super) losses: Losses,
@@ -41,6 +44,11 @@ impl Moment {
             process: flow.owner.as_deref().map(Process::from),
             ..Voice::new(&flow.one.0, At::Socket, &self.assumptions).on(&flow.one.1)
         };
+        let setup = |setup: Owned<SettingUp>| Setup {
+            service: setup.service,
+            process: setup.owner.as_deref().map(Process::from),
+            ..Setup::new(&setup.one, self.now_ns)
+        };
         let connection = |connection: Owned<Connection>| Tcp {
             service: connection.service,
             process: connection.owner.as_deref().map(Process::from),
@@ -49,6 +57,7 @@ impl Moment {
         Snapshot {
             taken_at: self.taken_at,
             voice: self.flows.into_iter().map(flow).collect(),
+            setups: self.setting_up.into_iter().map(setup).collect(),
             websockets: Vec::new(),
             tcp: self.open.into_iter().map(connection).collect(),
             ledger: Ledger::new(&self.losses, self.completeness),

@@ -46,7 +46,7 @@ fn keys_are_those_of_the_contract() {
          no_score,duration_ms,path,service,process"
     );
     let snapshot = serde_json::to_value(Snapshot::default()).unwrap();
-    assert_eq!(keys(&snapshot), ["ledger", "taken_at", "tcp", "voice", "websockets"]);
+    assert_eq!(keys(&snapshot), ["ledger", "setups", "taken_at", "tcp", "voice", "websockets"]);
     assert_eq!(snapshot["taken_at"], Value::Null);
     assert_eq!(keys(&snapshot["ledger"]), ["completeness", "lost"]);
 }

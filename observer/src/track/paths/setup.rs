@@ -5,14 +5,15 @@ use std::{collections::HashMap, time::Duration};
 
 use crate::model::{IceSession, PathKey, Phase, ServiceId, VoicePath};
 
+/// What its paths have in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Call {
+pub(super) enum Call {
     Ice(IceSession),
     Path(PathKey),
 }
 
 impl Call {
-    fn of(path: &VoicePath) -> Self {
+    pub(super) fn of(path: &VoicePath) -> Self {
         path.session().map_or(Self::Path(path.key), Self::Ice)
     }
 }
@@ -74,6 +75,20 @@ impl Setups {
         }
         self.calls.retain(|_, setup| std::mem::take(&mut setup.stands));
         ended
+    }
+
+    /// What the call that a path is of waits for, and since when in ns; `None` when it has had
+    /// its media, or when nothing shows that it is to have any.
+    pub(super) fn waits(&self, path: &VoicePath) -> Option<(Phase, u64)> {
+        let times = self.calls.get(&Call::of(path))?.times;
+        let since_ns = [times.check, times.hello].into_iter().flatten().min()?;
+        let phase = match times {
+            Times { media: Some(_), .. } => return None,
+            Times { hello: Some(_), .. } => Phase::Media,
+            Times { in_use: Some(_), .. } => Phase::Dtls,
+            _ => Phase::Ice,
+        };
+        Some((phase, since_ns))
     }
 
     /// The phases of the call that a path is of, in the order of [`Phase::ALL`].

@@ -198,3 +198,41 @@ fn rtcp_of_its_own_port_is_that_of_the_flow_one_port_below() {
     let silent = read(&mut tracker, &[path], &[report], &[], 63 * SECOND);
     assert_eq!(silent.ended_reports, [report]);
 }
+
+#[test]
+fn a_call_is_being_set_up_until_its_first_media_and_on_one_of_its_paths() {
+    let mut tracker = PathTracker::new(Duration::from_secs(60));
+    let waits = |tracker: &PathTracker| {
+        let known = tracker.setting_up();
+        known.iter().map(|one| (one.key.socket.0, one.phase, one.since_ns / MS)).collect::<Vec<_>>()
+    };
+    let [mut one, mut other] = [1, 2].map(Call::new);
+    one.check("near:far", RECEIVE, 10 * MS, MS);
+    other.check("near:far", RECEIVE, 20 * MS, MS);
+    read(&mut tracker, &[one.seen(), other.seen()], &[], &[], SECOND);
+    assert_eq!(waits(&tracker), [(2, Phase::Ice, 10)], "the path that was used last");
+    one.check("far:near", TRANSMIT, 1_100 * MS, MS);
+    read(&mut tracker, &[one.seen(), other.seen()], &[], &[], 2 * SECOND);
+    assert_eq!(waits(&tracker), [(1, Phase::Dtls, 10)]);
+    one.take(Seen::new(What::Hello), "", RECEIVE, 2_100 * MS);
+    read(&mut tracker, &[one.seen(), other.seen()], &[], &[], 3 * SECOND);
+    assert_eq!(waits(&tracker), [(1, Phase::Media, 10)]);
+    let media = [one.media(Direction::Transmit, 3_100 * MS)];
+    read(&mut tracker, &[one.seen(), other.seen()], &[], &media, 4 * SECOND);
+    assert_eq!(waits(&tracker), []);
+    read(&mut tracker, &[one.seen(), other.seen()], &[], &[], 5 * SECOND);
+    assert_eq!(waits(&tracker), [], "its media has ended, its checks go on");
+}
+
+#[test]
+fn what_is_not_watched_or_was_under_way_is_not_being_set_up() {
+    let mut tracker = PathTracker::new(Duration::from_secs(60));
+    let mut call = Call::new(1);
+    call.check("near:far", RECEIVE, 5_000 * MS, MS);
+    let other = VoicePath { service: None, ..call.seen() };
+    read(&mut tracker, &[other], &[], &[], 6 * SECOND);
+    assert_eq!(tracker.setting_up(), []);
+    let media = [call.media(Direction::Receive, MS)];
+    read(&mut tracker, &[call.seen()], &[], &media, 7 * SECOND);
+    assert_eq!(tracker.setting_up(), []);
+}

@@ -144,3 +144,28 @@ fn a_name_cannot_command_the_terminal() {
     assert!(!text.contains(|letter: char| letter.is_control() && letter != '\n'), "{text:?}");
     assert_eq!(text.lines().count(), at(200).lines().count());
 }
+
+#[test]
+fn calls_without_media_have_a_table_of_their_own() {
+    let setup = |phase: &str, duration_ms| Setup {
+        local: "10.0.0.2:5004".to_owned(),
+        peer: "192.0.2.7:61000".to_owned(),
+        phase: phase.to_owned(),
+        duration_ms,
+        ..Setup::default()
+    };
+    let setups = vec![setup("ice", 350.0), setup("dtls", 12_000.0), setup("media", 7_000.0)];
+    let snapshot = Snapshot { setups, ..Snapshot::default() };
+    let text = render(&snapshot, Style { colour: false, width: Some(80) });
+    let (_, text) = text.split_once("\n\n").unwrap();
+    let expected = "\
+Setting up: 3 calls, worst first
+near end       ↔ far end          why       duration
+10.0.0.2:5004  ↔ 192.0.2.7:61000  no DTLS     12.0 s
+10.0.0.2:5004  ↔ 192.0.2.7:61000  no media     7.0 s
+10.0.0.2:5004  ↔ 192.0.2.7:61000  no pair     350 ms
+
+TCP: no connection seen
+";
+    assert!(text.starts_with(expected), "\n{text}");
+}

@@ -7,12 +7,12 @@ use std::{
 
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
-use crate::export::snapshot::{Ledger, Snapshot, Tcp, Voice};
+use crate::export::snapshot::{Ledger, Snapshot, Tcp};
 
 use super::{
-    flow::{FlowRate, RecentLoss},
+    flow::{Call, FlowRate, RecentLoss},
     list::{List, Step},
-    subject::{POINTS, Subject},
+    subject::{POINTS, Row, Subject},
 };
 
 /// The state of the view. Times count from its start.
@@ -23,8 +23,8 @@ pub(super) struct Board {
     pub(super) interval: Duration,
     /// How long it has been watching.
     pub(super) now: Duration,
-    /// Voice flows.
-    pub(super) voice: List<Voice>,
+    /// Voice flows, and calls that have none yet.
+    pub(super) voice: List<Call>,
     /// TCP connections.
     pub(super) sockets: List<Tcp>,
     /// What went uncounted.
@@ -124,7 +124,9 @@ impl Board {
                     .and_then(|(before, after)| after.duration_since(before).ok())
                     .map(|time| time.as_secs_f64());
                 self.read = snapshot.taken_at;
-                self.voice.observe(snapshot.voice, seconds);
+                let calls = snapshot.voice.into_iter().map(Call::from);
+                let calls = calls.chain(snapshot.setups.into_iter().map(Call::from)).collect();
+                self.voice.observe(calls, seconds);
                 self.remember(seconds);
                 self.sockets.observe(snapshot.tcp, seconds);
                 self.ledger = snapshot.ledger;
@@ -132,6 +134,12 @@ impl Board {
             }
             Err(error) => self.error = Some(error),
         }
+    }
+
+    /// How many flows there are.
+    pub(super) fn flows(&self) -> usize {
+        let is_flow = |row: &&Row<Call>| row.gone.is_none() && row.subject.waits_for.is_none();
+        self.voice.rows().iter().filter(is_flow).count()
     }
 
     /// What all flows add up to.

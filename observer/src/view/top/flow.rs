@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use crate::{
-    export::snapshot::{Interruptions, Voice},
+    export::snapshot::{Interruptions, Setup, Voice},
     view::{
         grade::{Grade, JITTER_WARNING_MS, LOSS_BAD},
         grid::{Cell, Column, SERVICE},
@@ -17,6 +17,41 @@ use super::{
     subject::{Fact, Key, Order, Row, Series, Subject, per_second},
     trend::trend,
 };
+
+/// A flow, or a call that has none yet.
+pub(super) struct Call {
+    /// The flow; without one its ends, its owner and the time it takes.
+    pub(super) flow: Voice,
+    /// What it waits for, if it has no flow.
+    pub(super) waits_for: Option<String>,
+}
+
+impl From<Voice> for Call {
+    fn from(flow: Voice) -> Self {
+        Self { flow, waits_for: None }
+    }
+}
+
+impl From<Setup> for Call {
+    fn from(setup: Setup) -> Self {
+        let Setup { local, peer, phase, duration_ms, service, process } = setup;
+        let (src, dst) = (local, peer);
+        let flow = Voice { src, dst, duration_ms, service, process, ..Voice::default() };
+        Self { flow, waits_for: Some(phase) }
+    }
+}
+
+impl Call {
+    /// What only a flow has.
+    fn of_flow(&self, text: fn(&Voice) -> String) -> String {
+        if self.waits_for.is_none() { text(&self.flow) } else { UNKNOWN.to_owned() }
+    }
+
+    /// An arrow between the ends.
+    fn between(&self) -> &'static str {
+        if self.waits_for.is_none() { "→" } else { "↔" }
+    }
+}
 
 /// How a flow changes in a second.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -99,29 +134,29 @@ impl FlowRate {
     }
 }
 
-fn packet_rate(row: &Row<Voice>) -> Option<f64> {
+fn packet_rate(row: &Row<Call>) -> Option<f64> {
     row.rate.map(|rate| rate.packets)
 }
 
-fn recent(row: &Row<Voice>) -> RecentLoss {
+fn recent(row: &Row<Call>) -> RecentLoss {
     // Not every row has a history.
     let earlier = row.history.iter().rev().skip(1);
     RecentLoss::of(row.rate.iter().chain(row.rate.and(Some(earlier)).into_iter().flatten()))
 }
 
-fn loss_now(row: &Row<Voice>) -> Option<f64> {
+fn loss_now(row: &Row<Call>) -> Option<f64> {
     recent(row).ratio()
 }
 
 /// What is worst about it, as a whole or of late.
-fn trouble(row: &Row<Voice>) -> Option<Trouble> {
-    let (whole, late) = (voice::loss_ratio(&row.subject), recent(row).judged());
+fn trouble(row: &Row<Call>) -> Option<Trouble> {
+    let (whole, late) = (voice::loss_ratio(&row.subject.flow), recent(row).judged());
     let loss = whole.into_iter().chain(late).reduce(f64::max);
-    Trouble::of(&row.subject, loss, voice::jitter_ms(&row.subject))
+    Trouble::of(&row.subject.flow, loss, voice::jitter_ms(&row.subject.flow))
 }
 
 /// For how many seconds no packet has come, if it is long enough to say so.
-fn silence(row: &Row<Voice>) -> Option<f64> {
+fn silence(row: &Row<Call>) -> Option<f64> {
     let without = |rate: &&FlowRate| rate.packets == 0.0;
     let earlier = row.history.iter().rev().skip(1);
     let rates = row.rate.iter().chain(row.rate.and(Some(earlier)).into_iter().flatten());
@@ -129,17 +164,23 @@ fn silence(row: &Row<Voice>) -> Option<f64> {
     (seconds >= SILENCE).then_some(seconds)
 }
 
-fn why_cell(row: &Row<Voice>) -> Cell {
+fn why_cell(row: &Row<Call>) -> Cell {
+    if let Some(phase) = &row.subject.waits_for {
+        return voice::missing(phase).to_owned().into();
+    }
     match trouble(row) {
         Some(trouble) => trouble.cell(),
         None if row.gone.is_none() && silence(row).is_some() => "silence".to_owned().into(),
-        None => voice::why_cell(&row.subject),
+        None => voice::why_cell(&row.subject.flow),
     }
 }
 
-fn phase(row: &Row<Voice>) -> String {
+fn phase(row: &Row<Call>) -> String {
     if row.gone.is_some() {
         return "ended".to_owned();
+    }
+    if row.subject.waits_for.is_some() {
+        return "setting up".to_owned();
     }
     match (silence(row), row.rate) {
         (Some(seconds), _) => {
@@ -152,7 +193,7 @@ fn phase(row: &Row<Voice>) -> String {
 
 /// The worst of a trend has its colour, as its height says it.
 fn trend_cell(
-    row: &Row<Voice>,
+    row: &Row<Call>,
     value: fn(&FlowRate) -> Option<f64>,
     full: f64,
     grade: fn(f64) -> Grade,
@@ -164,11 +205,12 @@ fn trend_cell(
     Cell { text, grade: worst }
 }
 
-/// What has trouble, then what is silent, then the rest.
-fn worse(a: &Row<Voice>, b: &Row<Voice>) -> Ordering {
+/// What has trouble, then what is silent or not heard yet, then the rest.
+fn worse(a: &Row<Call>, b: &Row<Call>) -> Ordering {
+    let is_quiet = |row: &Row<Call>| row.subject.waits_for.is_some() || silence(row).is_some();
     Trouble::compare(trouble(a), trouble(b))
-        .then_with(|| silence(a).is_some().cmp(&silence(b).is_some()))
-        .then_with(|| voice::badness(&a.subject, &b.subject))
+        .then_with(|| is_quiet(a).cmp(&is_quiet(b)))
+        .then_with(|| voice::badness(&a.subject.flow, &b.subject.flow))
 }
 
 /// How often it was interrupted and for how long, by reason.
@@ -186,54 +228,59 @@ fn interruptions(flow: &Voice) -> Vec<Fact> {
 }
 
 /// Unknown is least.
-fn by(value: fn(&Row<Voice>) -> Option<f64>, a: &Row<Voice>, b: &Row<Voice>) -> Ordering {
+fn by(value: fn(&Row<Call>) -> Option<f64>, a: &Row<Call>, b: &Row<Call>) -> Ordering {
     value(a).unwrap_or(-1.0).total_cmp(&value(b).unwrap_or(-1.0))
 }
 
-type FlowColumn = Column<Row<Voice>>;
+type FlowColumn = Column<Row<Call>>;
 
-impl Subject for Voice {
+impl Subject for Call {
     type Rate = FlowRate;
 
     const NOUN: &'static str = "voice flow";
 
     const COLUMNS: &'static [Column<Row<Self>>] = &[
-        FlowColumn::address("source", LEGIBLE, |row| row.subject.src.clone().into()),
+        FlowColumn::address("source", LEGIBLE, |row| row.subject.flow.src.clone().into()),
         FlowColumn::address("→ destination", 2 + LEGIBLE, |row| {
-            format!("→ {}", row.subject.dst).into()
+            format!("{} {}", row.subject.between(), row.subject.flow.dst).into()
         }),
         FlowColumn::names("service", 7, SERVICE, |row| {
-            known(row.subject.service.clone(), |name| name).into()
+            known(row.subject.flow.service.clone(), |name| name).into()
         })
         .where_known(),
-        FlowColumn::words("↕", 1, |row| voice::arrow(&row.subject).to_owned().into()),
+        FlowColumn::words("↕", 1, |row| voice::arrow(&row.subject.flow).to_owned().into()),
         FlowColumn::words("phase", 6, |row| phase(row).into()).at_least(7),
         FlowColumn::words("why", 0, why_cell).at_least(7),
-        FlowColumn::figures("MOS", 2, |row| voice::mos_cell(row.subject.mos)).where_known(),
-        FlowColumn::figures("loss %", 0, |row| voice::loss_cell(voice::loss_ratio(&row.subject)))
-            .at_least(8),
+        FlowColumn::figures("MOS", 2, |row| voice::mos_cell(row.subject.flow.mos)).where_known(),
+        FlowColumn::figures("loss %", 0, |row| {
+            voice::loss_cell(voice::loss_ratio(&row.subject.flow))
+        })
+        .at_least(8),
         FlowColumn::words("loss trend", 2, |row| {
             trend_cell(row, FlowRate::loss_ratio, LOSS_BAD, Grade::of_loss)
         }),
         FlowColumn::figures("now %", 9, |row| recent(row).cell()).at_least(8),
         FlowColumn::figures("jitter ms", 3, |row| {
-            voice::jitter_cell(voice::jitter_ms(&row.subject))
+            voice::jitter_cell(voice::jitter_ms(&row.subject.flow))
         }),
         FlowColumn::words("jitter trend", 4, |row| {
             trend_cell(row, |rate| rate.jitter_ms, JITTER_WARNING_MS, Grade::of_jitter)
         }),
-        FlowColumn::figures("rtt ms", 5, |row| voice::round_trip_cell(row.subject.rtt_ms))
+        FlowColumn::figures("rtt ms", 5, |row| voice::round_trip_cell(row.subject.flow.rtt_ms))
             .where_known(),
         FlowColumn::figures("pkt/s", 8, |row| known(packet_rate(row), decimal).into()),
-        FlowColumn::words("codec", 10, |row| voice::codec(&row.subject).into()),
-        FlowColumn::figures("duration", 8, |row| duration(row.subject.duration_ms).into()),
-        FlowColumn::figures("packets", 12, |row| row.subject.packets.to_string().into())
+        FlowColumn::words("codec", 10, |row| row.subject.of_flow(voice::codec).into()),
+        FlowColumn::figures("duration", 8, |row| duration(row.subject.flow.duration_ms).into()),
+        FlowColumn::figures("packets", 12, |row| row.subject.flow.packets.to_string().into())
             .at_least(8),
-        FlowColumn::figures("lost", 11, |row| row.subject.lost.to_string().into()).at_least(6),
-        FlowColumn::figures("dup", 15, |row| row.subject.duplicates.to_string().into()).at_least(4),
-        FlowColumn::figures("reord", 15, |row| row.subject.reordered.to_string().into()),
-        FlowColumn::figures("gap ms", 13, |row| known(row.subject.delta_max_ms, decimal).into()),
-        FlowColumn::words("ssrc", 14, |row| voice::ssrc(&row.subject).into()),
+        FlowColumn::figures("lost", 11, |row| row.subject.flow.lost.to_string().into()).at_least(6),
+        FlowColumn::figures("dup", 15, |row| row.subject.flow.duplicates.to_string().into())
+            .at_least(4),
+        FlowColumn::figures("reord", 15, |row| row.subject.flow.reordered.to_string().into()),
+        FlowColumn::figures("gap ms", 13, |row| {
+            known(row.subject.flow.delta_max_ms, decimal).into()
+        }),
+        FlowColumn::words("ssrc", 14, |row| row.subject.of_flow(voice::ssrc).into()),
     ];
 
     const ORDERS: &'static [Order<Self>] = &[
@@ -241,19 +288,19 @@ impl Subject for Voice {
         Order {
             column: "loss %",
             descending: true,
-            compare: |a, b| voice::badness(&a.subject, &b.subject),
+            compare: |a, b| voice::badness(&a.subject.flow, &b.subject.flow),
         },
         Order { column: "now %", descending: true, compare: |a, b| by(loss_now, a, b) },
         Order {
             column: "jitter ms",
             descending: true,
-            compare: |a, b| by(|row| voice::jitter_ms(&row.subject), a, b),
+            compare: |a, b| by(|row| voice::jitter_ms(&row.subject.flow), a, b),
         },
         Order {
             column: "MOS",
             descending: false,
             compare: |a, b| {
-                let mos = |row: &Row<Self>| row.subject.mos.unwrap_or(f64::INFINITY);
+                let mos = |row: &Row<Self>| row.subject.flow.mos.unwrap_or(f64::INFINITY);
                 mos(a).total_cmp(&mos(b))
             },
         },
@@ -261,12 +308,12 @@ impl Subject for Voice {
         Order {
             column: "duration",
             descending: true,
-            compare: |a, b| a.subject.duration_ms.total_cmp(&b.subject.duration_ms),
+            compare: |a, b| a.subject.flow.duration_ms.total_cmp(&b.subject.flow.duration_ms),
         },
         Order {
             column: "source",
             descending: false,
-            compare: |a, b| a.subject.src.cmp(&b.subject.src),
+            compare: |a, b| a.subject.flow.src.cmp(&b.subject.flow.src),
         },
     ];
 
@@ -292,35 +339,52 @@ impl Subject for Voice {
     ];
 
     fn key(&self) -> Key<&str> {
-        Key(&self.src, &self.dst, self.ssrc, self.direction.as_deref().unwrap_or_default())
+        let Voice { src, dst, ssrc, direction, .. } = &self.flow;
+        let direction = direction.as_deref().unwrap_or_default();
+        Key(src, dst, *ssrc, if self.waits_for.is_none() { direction } else { "setting up" })
     }
 
     fn rate(&self, before: &Self, seconds: f64) -> Option<FlowRate> {
-        (self.packets >= before.packets && self.expected >= before.expected).then(|| FlowRate {
-            packets: per_second(self.packets, before.packets, seconds),
-            expected: per_second(self.expected, before.expected, seconds),
+        let (flow, before) = (&self.flow, &before.flow);
+        (flow.packets >= before.packets && flow.expected >= before.expected).then(|| FlowRate {
+            packets: per_second(flow.packets, before.packets, seconds),
+            expected: per_second(flow.expected, before.expected, seconds),
             // A packet that came late takes back a loss.
-            lost: per_second(self.lost, before.lost, seconds),
-            jitter_ms: voice::jitter_ms(self).filter(|_| self.packets > before.packets),
+            lost: per_second(flow.lost, before.lost, seconds),
+            jitter_ms: voice::jitter_ms(flow).filter(|_| flow.packets > before.packets),
             seconds,
         })
     }
 
+    fn lingers(&self) -> bool {
+        // It goes on as a flow.
+        self.waits_for.is_none()
+    }
+
     fn words(&self) -> String {
-        let (ssrc, codec) = (voice::ssrc(self), voice::codec(self));
-        let owner = owner(self.service.as_deref(), self.process.as_ref()).unwrap_or_default();
-        format!("{} {} {ssrc} {codec} {} {owner}", self.src, self.dst, voice::direction(self))
+        let Voice { src, dst, service, process, .. } = &self.flow;
+        let owner = owner(service.as_deref(), process.as_ref()).unwrap_or_default();
+        if self.waits_for.is_some() {
+            return format!("{src} {dst} setting up {owner}");
+        }
+        let (ssrc, codec) = (voice::ssrc(&self.flow), voice::codec(&self.flow));
+        format!("{src} {dst} {ssrc} {codec} {} {owner}", voice::direction(&self.flow))
     }
 
     fn title(&self) -> String {
-        let owner = owner(self.service.as_deref(), self.process.as_ref());
+        let Voice { src, dst, service, process, .. } = &self.flow;
+        let owner = owner(service.as_deref(), process.as_ref());
         let owner = owner.map_or_else(String::new, |owner| format!(" · {owner}"));
-        format!("{} → {}{owner}", self.src, self.dst)
+        format!("{src} {} {dst}{owner}", self.between())
     }
 
     fn facts(row: &Row<Self>) -> Vec<Vec<Fact>> {
-        let flow = &row.subject;
+        let flow = &row.subject.flow;
         let text = |text: String| Cell::from(text);
+        if row.subject.waits_for.is_some() {
+            let time = ("for", text(duration(flow.duration_ms)));
+            return vec![vec![("", text(phase(row))), ("", why_cell(row)), time]];
+        }
         vec![
             vec![
                 if flow.direction.is_some() {

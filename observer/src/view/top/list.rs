@@ -96,7 +96,8 @@ impl<S: Subject> List<S> {
         let gone = before.into_iter().enumerate().filter_map(|(place, mut row)| {
             let gone = row.gone.unwrap_or_default() + seconds;
             (row.rate, row.gone) = (None, Some(gone));
-            (gone <= S::LINGERS && left.binary_search(&place).is_ok()).then_some(row)
+            let lingers = gone <= S::LINGERS && row.subject.lingers();
+            (lingers && left.binary_search(&place).is_ok()).then_some(row)
         });
         self.rows.extend(gone.take(HISTORIES));
     }

@@ -105,7 +105,7 @@ fn totals_line(board: &Board, theme: Theme, room: u16) -> Line<'static> {
     let completeness = board.ledger.completeness;
     let grade = if completeness < 1.0 { Grade::Warning } else { Grade::Fine };
     let facts = [
-        ("flows", board.voice.present().to_string().into()),
+        ("flows", board.flows().to_string().into()),
         ("packets/s", known(totals.packets, decimal).into()),
         ("now %", totals.recent.cell()),
         ("complete %", Cell::graded(&percent_down(completeness), grade)),

@@ -70,6 +70,10 @@ pub(super) trait Subject: Sized + 'static {
     /// How it changed since `before`, `seconds` ago; `None` where a counter went back
     /// because something else took its name.
     fn rate(&self, before: &Self, seconds: f64) -> Option<Self::Rate>;
+    /// Whether it is shown for a while when it is not there any more.
+    fn lingers(&self) -> bool {
+        true
+    }
     /// What a filter looks into.
     fn words(&self) -> String;
     /// Its name in full.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::export::snapshot::Voice;
 
 fn press(board: &mut Board, keys: &[KeyCode]) -> Next {
     keys.iter().map(|key| board.press((*key).into())).last().unwrap_or(Next::GoOn)
@@ -78,7 +79,7 @@ fn a_pause_stands_still_and_goes_on_with_true_rates() {
     board.observe(Ok(snapshot(1, 0, 0)), Duration::from_secs(1));
     type_text(&mut board, "p");
     board.observe(Ok(snapshot(2, 50, 0)), Duration::from_secs(2));
-    assert_eq!(board.voice.rows()[0].subject.packets, 0);
+    assert_eq!(board.voice.rows()[0].subject.flow.packets, 0);
     type_text(&mut board, " ");
     board.observe(Ok(snapshot(3, 100, 0)), Duration::from_secs(3));
     assert_eq!(board.totals().packets, Some(100.0));

@@ -1,7 +1,11 @@
 use super::*;
-use crate::export::snapshot::Voice;
+use crate::{export::snapshot::Voice, view::top::flow::Call};
 
-fn flow(name: &str, packets: u64, lost: u64) -> Voice {
+fn flow(name: &str, packets: u64, lost: u64) -> Call {
+    voice(name, packets, lost).into()
+}
+
+fn voice(name: &str, packets: u64, lost: u64) -> Voice {
     let expected = packets + lost;
     Voice {
         src: name.to_owned(),
@@ -15,7 +19,7 @@ fn flow(name: &str, packets: u64, lost: u64) -> Voice {
     }
 }
 
-fn list(flows: &[(&str, u64, u64)]) -> List<Voice> {
+fn list(flows: &[(&str, u64, u64)]) -> List<Call> {
     let mut list = List::new();
     list.observe(
         flows.iter().map(|(name, packets, lost)| flow(name, *packets, *lost)).collect(),
@@ -24,10 +28,10 @@ fn list(flows: &[(&str, u64, u64)]) -> List<Voice> {
     list
 }
 
-fn names(list: &mut List<Voice>, height: usize) -> String {
+fn names(list: &mut List<Call>, height: usize) -> String {
     let (rows, cursor) = list.visible(height);
-    let name = |(place, row): (usize, &&Row<Voice>)| {
-        format!("{}{}", if cursor == Some(place) { ">" } else { "" }, row.subject.src)
+    let name = |(place, row): (usize, &&Row<Call>)| {
+        format!("{}{}", if cursor == Some(place) { ">" } else { "" }, row.subject.flow.src)
     };
     rows.iter().enumerate().map(name).collect::<Vec<_>>().join(" ")
 }
@@ -38,7 +42,7 @@ fn rates_are_differences_by_the_time_between() {
     assert!(list.rows().iter().all(|row| row.rate.is_none()));
     list.observe(vec![flow("c", 5, 0), flow("a", 190, 10)], Some(2.0));
     let [new, old, gone] = list.rows() else { panic!("two rows, and one that was") };
-    assert_eq!((gone.subject.src.as_str(), gone.gone, gone.rate), ("b", Some(2.0), None));
+    assert_eq!((gone.subject.flow.src.as_str(), gone.gone, gone.rate), ("b", Some(2.0), None));
     assert_eq!(list.present(), 2);
     assert!(new.rate.is_none() && new.history.is_empty());
     let rate = old.rate.unwrap();
@@ -59,10 +63,9 @@ fn a_counter_that_went_back_has_no_rate() {
 
 #[test]
 fn the_other_direction_and_another_ssrc_are_other_flows() {
-    let with = |ssrc, direction: &str, packets| Voice {
-        ssrc,
-        direction: Some(direction.to_owned()),
-        ..flow("a", packets, 0)
+    let with = |ssrc, direction: &str, packets| {
+        let direction = Some(direction.to_owned());
+        Call::from(Voice { ssrc, direction, ..voice("a", packets, 0) })
     };
     let mut list = List::new();
     let three = |packets| {
@@ -105,7 +108,7 @@ fn the_worst_is_first_and_the_order_can_be_turned_round() {
     list.reverse();
     assert_eq!(names(&mut list, 9), ">b a c");
     let mut seen = Vec::new();
-    for _ in Voice::ORDERS {
+    for _ in Call::ORDERS {
         list.next_order();
         seen.push(list.sorted_by().0.column);
     }
@@ -182,7 +185,7 @@ fn every_order_is_that_of_a_column() {
             );
         }
     }
-    check::<Voice>();
+    check::<Call>();
     check::<crate::export::snapshot::Tcp>();
 }
 

@@ -4,7 +4,7 @@ use crossterm::event::KeyCode;
 use ratatui::{Terminal, backend::TestBackend, buffer::Buffer, style::Color};
 
 use super::*;
-use crate::export::snapshot::{Ledger, Lost, Snapshot, Tcp, Voice};
+use crate::export::snapshot::{Interruptions, Ledger, Lost, Setup, Snapshot, Tcp, Voice};
 
 fn flow(src: &str, seconds: u64, every: u64) -> Voice {
     let expected = 50 * seconds;
@@ -427,4 +427,70 @@ fn each_flow_says_its_phase_its_reason_and_its_trends() {
     let (red, yellow) = (letters(Color::Red), letters(Color::Yellow));
     assert!(red.contains("!! bursts") && red.contains("!! 2.90") && red.contains('█'), "{red}");
     assert!(yellow.contains("! jitter") && yellow.contains("! 3.40"), "{yellow}");
+}
+
+/// A call that is set up and then talks, one that never gets so far, and one that is heard
+/// one way alone.
+#[test]
+fn a_call_without_media_has_a_row_until_it_is_a_flow() {
+    let mut board = Board::new("here".to_owned(), Duration::from_secs(1));
+    let setup = |local: &str, phase: &str, seconds: u64| Setup {
+        local: local.to_owned(),
+        peer: "192.0.2.7:61000".to_owned(),
+        phase: phase.to_owned(),
+        duration_ms: seconds as f64 * 1e3,
+        service: Some("sfu".to_owned()),
+        process: None,
+    };
+    let mut observe = |seconds: u64, setups: Vec<Setup>, voice: Vec<Voice>| {
+        let taken_at = Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
+        let snapshot = Snapshot { taken_at, setups, voice, ..Snapshot::default() };
+        board.observe(Ok(snapshot), Duration::from_secs(seconds));
+        board.now = Duration::from_secs(seconds);
+        screen(&mut board, 120, 24)
+    };
+    let one_way = |seconds| Voice {
+        interruptions: Some(Interruptions {
+            one_way: 1,
+            current: Some("one_way".to_owned()),
+            ..Interruptions::default()
+        }),
+        ..flow("10.0.0.3:5004", seconds, 0)
+    };
+    let fine = |seconds| flow("10.0.0.1:5004", seconds, 0);
+    let first = vec![setup("10.0.0.1:5004", "dtls", 1), setup("10.0.0.2:5004", "ice", 1)];
+    observe(1, first, vec![one_way(1)]);
+    let second = vec![setup("10.0.0.1:5004", "media", 2), setup("10.0.0.2:5004", "ice", 2)];
+    check(
+        &observe(2, second, vec![one_way(2)]),
+        "
+ observer top  here                                                                                  every 1 s, for 2 s
+ flows 1  packets/s 50.0  now % 0  complete % 100  sockets 0
+  1 Voice 3   2 Sockets 0                                                                                      by why ▼
+  source         → destination      ↕  phase       why           loss %  loss trend  jitter ms  jitter trend
+▸ 10.0.0.3:5004  → 192.0.2.1:5004   ↓  talking     !! one-way         0           ▁          0           ▁
+  10.0.0.1:5004  ↔ 192.0.2.7:61000  –  setting up  no media           –                      –
+  10.0.0.2:5004  ↔ 192.0.2.7:61000  –  setting up  no pair            –                      –
+ q quit  Tab list  s sort  r reverse  / filter  p pause  Enter details  ? help
+",
+    );
+    let third = vec![setup("10.0.0.2:5004", "ice", 3)];
+    observe(3, third.clone(), vec![one_way(3), fine(1)]);
+    check(
+        &observe(4, third, vec![one_way(4), fine(2)]),
+        "
+ observer top  here                                                                                  every 1 s, for 4 s
+ flows 2  packets/s 100  now % 0  complete % 100  sockets 0
+  1 Voice 3   2 Sockets 0                                                                                      by why ▼
+  source         → destination      ↕  phase       why           loss %  loss trend  jitter ms  jitter trend
+▸ 10.0.0.3:5004  → 192.0.2.1:5004   ↓  talking     !! one-way         0         ▁▁▁          0         ▁▁▁
+  10.0.0.2:5004  ↔ 192.0.2.7:61000  –  setting up  no pair            –                      –
+  10.0.0.1:5004  → 192.0.2.1:5004   ↓  talking     fine               0           ▁          0           ▁
+ q quit  Tab list  s sort  r reverse  / filter  p pause  Enter details  ? help
+",
+    );
+    press(&mut board, "j\n");
+    let lines = screen(&mut board, 80, 24).join("\n");
+    assert!(lines.contains("│ setting up  no pair  for 3.0 s "), "{lines}");
+    assert!(lines.contains("┌ 10.0.0.2:5004 ↔ 192.0.2.7:61000 · sfu ─"), "{lines}");
 }

@@ -17,9 +17,9 @@ use crate::{
 /// end between two looks.
 const BETWEEN_LOOKS_NS: u64 = 1_000_000_000;
 
-/// Flows for which a packet must have come before all are looked at again, so that a long
-/// capture with many flows that ended is not read for the sake of those.
-const FLOWS_A_PACKET: usize = 8;
+/// Flows for which a packet must have come before all are looked at again: a look at one takes
+/// some 0.7 µs (15,001 flows, a release build), and a long capture may have many that ended.
+const FLOWS_A_PACKET: usize = 1;
 
 /// Looks at the flows of a capture from time to time, as an observer reads those of its host.
 /// Of two ends one is taken for the near one, so that what goes between them is one call.
@@ -27,8 +27,8 @@ pub(super) struct Watch {
     voice: VoiceTracker,
     patience: Patience,
     calls: Calls,
-    /// When to look again, in ns of the capture's clock.
-    due_ns: u64,
+    /// When it looked last, in ns of the capture's clock.
+    looked_ns: u64,
     /// Packets since the last look.
     packets: usize,
     /// Flows that there were then.
@@ -53,15 +53,16 @@ impl Watch {
     pub(super) fn new(patience: Patience) -> Self {
         let mut voice = VoiceTracker::new(Duration::MAX);
         voice.set_patience(patience);
-        Self { voice, patience, calls: Calls::default(), due_ns: 0, packets: 0, flows: 0 }
+        Self { voice, patience, calls: Calls::default(), looked_ns: 0, packets: 0, flows: 0 }
     }
 
     /// A packet of this time is about to be taken in.
     pub(super) fn advance(&mut self, flows: &CaptureFlows, time_ns: u64) {
         self.packets += 1;
-        if time_ns >= self.due_ns && self.packets * FLOWS_A_PACKET >= self.flows {
+        // The clock of a capture may leap, and back.
+        let is_time = time_ns.abs_diff(self.looked_ns) >= BETWEEN_LOOKS_NS;
+        if is_time && self.packets * FLOWS_A_PACKET >= self.flows {
             self.look(flows, time_ns);
-            self.due_ns = time_ns.saturating_add(BETWEEN_LOOKS_NS);
         }
     }
 
@@ -74,13 +75,16 @@ impl Watch {
 
     fn look(&mut self, flows: &CaptureFlows, now_ns: u64) {
         let all = flows.flows();
-        (self.packets, self.flows) = (0, all.len());
+        let age_ns = now_ns.abs_diff(self.looked_ns);
+        (self.looked_ns, self.packets, self.flows) = (now_ns, 0, all.len());
+        // No flow ends, so that it is still known at the end why it was interrupted.
         let mut update = self.voice.begin(now_ns);
         for mut flow in all {
-            flow.key = self.calls.begin(&flow);
-            update.take(flow);
+            if now_ns.abs_diff(flow.stream.last_ns) <= age_ns {
+                flow.key = self.calls.begin(&flow);
+                update.take(flow);
+            }
         }
-        let _reading = update.finish();
         let (paths, calls, within) = (OnceCell::new(), &self.calls, self.patience.one_way);
         // A capture may be of one direction alone: what never came is not missed.
         let _counts = self.voice.one_way(now_ns, |(call, _)| {

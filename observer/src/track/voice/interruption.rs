@@ -186,7 +186,7 @@ impl OneWay {
         far_end: impl Fn(&Ends) -> FarEnd,
     ) -> Option<BTreeMap<(ServiceId, Direction), u64>> {
         let patience_ns = u64::try_from(patience.as_nanos()).unwrap_or(u64::MAX);
-        if now_ns.saturating_sub(self.looked_ns) < patience_ns / 4 {
+        if now_ns.abs_diff(self.looked_ns) < patience_ns / 4 {
             return None;
         }
         let mut counts = BTreeMap::new();
@@ -200,27 +200,23 @@ impl OneWay {
             for missing in [Direction::Receive, Direction::Transmit] {
                 let silent = |span: Span| now_ns.saturating_sub(span.last_ns);
                 let (flows, stopped) = (*audio.of(missing.opposite()), *audio.of(missing));
-                // Something came since the last look, and has been coming for long. The look may
-                // have been longer ago in a capture.
+                // Something came since the last look, which in a capture may have been long ago,
+                // and has been coming for long.
                 let there = flows.filter(|span| {
                     span.last_ns >= since_ns
                         && silent(*span) < patience_ns
                         && now_ns.saturating_sub(span.first_ns) >= patience_ns
                 });
-                let is_missing = there.is_some()
-                    && match stopped {
-                        Some(span) => {
-                            silent(span) >= patience_ns && far_end(&ends) != FarEnd::Alive
-                        }
-                        // Whoever only listens in a conference never sends, and says so in
-                        // signalling. Without ICE it is a call.
-                        None => far_end(&ends) == FarEnd::Unknown,
-                    };
-                let since_ns = stopped.map(|span| span.last_ns);
-                let since_ns = since_ns.or(there.map(|span| span.first_ns));
-                let case = since_ns.filter(|_| is_missing);
-                let case =
-                    case.map(|since_ns| Missing { since_ns, has_stopped: stopped.is_some() });
+                let is_missing = || match stopped {
+                    Some(span) => silent(span) >= patience_ns && far_end(&ends) != FarEnd::Alive,
+                    // Whoever only listens in a conference never sends, and says so in
+                    // signalling. Without ICE it is a call.
+                    None => far_end(&ends) == FarEnd::Unknown,
+                };
+                let case = there.filter(|_| is_missing()).map(|there| Missing {
+                    since_ns: stopped.map_or(there.first_ns, |span| span.last_ns),
+                    has_stopped: stopped.is_some(),
+                });
                 let Some(case) = case else {
                     self.missing.remove(&(ends, missing));
                     continue;

@@ -132,3 +132,15 @@ fn a_silence_is_as_long_as_its_packets_were_away() {
     tape.run(&[Caller, Callee], 3);
     assert_eq!(tape.end(Reason::Silence), [(1, 3, false), (0, 0, false)], "1 s is not counted");
 }
+
+#[test]
+fn a_clock_that_leaps_and_comes_back_does_not_blind_it() {
+    let mut tape = Tape::new();
+    tape.now_ms = 1_000_000;
+    tape.datagram(Caller, b"something else");
+    tape.now_ms = 0;
+    tape.run(&[Caller, Callee], 6);
+    tape.run(&[Caller], 9);
+    let told = tape.end(Reason::OneWay);
+    assert_eq!(told[1], (1, 9, true), "{told:?}");
+}

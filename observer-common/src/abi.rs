@@ -140,8 +140,8 @@ abi! {
         pub lock: bpf_spin_lock,
         /// 1 when nobody asks about the flow: see [`FlowEntry::excluded`].
         pub excluded: u8,
-        /// Zero.
-        pub reserved: u8,
+        /// Protocol number of what carries it: UDP or TCP.
+        pub transport: u8,
         /// Local port of the packet that confirmed the flow.
         pub local_port: u16,
         /// Whose it is; without a cookie when it is nobody's.
@@ -179,7 +179,7 @@ impl FlowEntry {
         Self {
             lock: bpf_spin_lock { val: 0 },
             excluded: 1,
-            reserved: 0,
+            transport: 0,
             local_port: 0,
             key,
             turn: 0,
@@ -266,8 +266,10 @@ abi! {
     pub struct Candidate {
         /// Where the lock will be: zero.
         pub lock: u32,
-        /// Zero.
-        pub reserved: [u8; 2],
+        /// As in [`FlowEntry`]: zero.
+        pub excluded: u8,
+        /// As in [`FlowEntry`].
+        pub transport: u8,
         /// As in [`FlowEntry`].
         pub local_port: u16,
         /// What comes before [`FlowEntry::flow`]: zero.
@@ -289,7 +291,8 @@ impl Candidate {
     /// What is put into the map, to be filled in there.
     pub const EMPTY: Self = Self {
         lock: 0,
-        reserved: [0; 2],
+        excluded: 0,
+        transport: 0,
         local_port: 0,
         before: [0; 5],
         flow: Flow::new(

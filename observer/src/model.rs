@@ -16,7 +16,7 @@ pub use cause::{HostCauses, ListenDrops, Softnet, Throttling, UdpErrors};
 pub use clock::WallClock;
 pub use connection::{CloseReason, Connection, ConnectionKey, Role, Totals};
 pub use cost::{MapFill, ProbeCost, ProcessUsage};
-pub use flow::{Direction, FarLoss, HopDelay, VoiceFlow, VoiceKey, VoiceKind};
+pub use flow::{Direction, FarLoss, HopDelay, Transport, VoiceFlow, VoiceKey, VoiceKind};
 pub use loss::Losses;
 pub use owner::{Creator, Labels, Owner, ServiceId};
 pub use path::{

@@ -412,3 +412,56 @@ fn a_call_without_its_media_is_being_set_up() {
     assert_eq!(replay("chromium-opus-srtp-ice-switch.pcapng").setups, []);
     assert_eq!(replay("aiortc-opus-srtp.pcapng").setups, []);
 }
+
+/// The call in a TCP stream, with its records in another order.
+fn in_another_order(swap: impl Fn(&mut Vec<Vec<u8>>)) -> Vec<u8> {
+    let file = fs::read(capture("gstreamer-opus-rfc4571.pcap")).unwrap();
+    let (header, mut rest) = file.split_at(24);
+    let mut records = Vec::new();
+    while !rest.is_empty() {
+        let length = u32::from_le_bytes(rest[8..12].try_into().unwrap());
+        let (record, next) = rest.split_at(16 + length as usize);
+        records.push(record.to_vec());
+        rest = next;
+    }
+    swap(&mut records);
+    [header, &records.concat()].concat()
+}
+
+#[test]
+fn opus_in_a_tcp_stream() {
+    let whole = |reordered| ("10.45.71.1:53072", 0x4571_4571, 251, 251, 0, 0, reordered);
+    let snapshot = assert_answers("gstreamer-opus-rfc4571.pcap", &[whole(0)]);
+    assert!(near(snapshot.voice[0].delta_max_ms, 20.026, 0.001), "{:?}", snapshot.voice[0]);
+    assert_eq!((snapshot.voice[0].transport.as_str(), lost(&snapshot)), ("tcp", vec![]));
+
+    // Each tenth segment overtaken by three others, as if it had been sent again.
+    let late = in_another_order(|records| {
+        for at in (21..400).step_by(20) {
+            let segment = records.remove(at);
+            records.insert(at + 6, segment);
+        }
+    });
+    let (snapshot, _) = replay_bytes(&late);
+    assert_eq!(answers(&snapshot)[0].2, 251);
+    assert!(answers(&snapshot)[0].6 >= 9, "{:?}", answers(&snapshot));
+    assert_eq!((snapshot.voice[0].lost, lost(&snapshot)), (0, vec![]));
+
+    // Twice, and without its end.
+    let twice = in_another_order(|records| {
+        *records = records.iter().flat_map(|record| [record.clone(), record.clone()]).collect();
+    });
+    assert_eq!(answers(&replay_bytes(&twice).0), [whole(0)]);
+    let cut = in_another_order(|records| {
+        for record in records {
+            let kept = record.len().min(16 + 14 + 52 + 20);
+            record.truncate(kept);
+            record[8..12].copy_from_slice(&(kept as u32 - 16).to_le_bytes());
+        }
+    });
+    let (snapshot, _) = replay_bytes(&cut);
+    assert!(snapshot.voice[0].packets > 200, "{:?}", answers(&snapshot));
+    let seen = snapshot.voice[0].packets;
+    let gaps = lost(&snapshot).iter().map(|(_, _, count)| count).sum::<u64>();
+    assert!(seen + gaps >= 251, "{seen} packets and {:?}", lost(&snapshot));
+}

@@ -168,7 +168,8 @@ impl Course {
 
     /// Takes in a segment that begins with `sequence`, of which `length` bytes lie at `at`, and
     /// tells of each frame of a known stream. Where segments are missing it goes on with the
-    /// frame that a segment begins with, if it does; false when the bytes of one are passed over.
+    /// frame that a segment begins with, if it does; false when the bytes of one are passed over,
+    /// or were not captured.
     pub fn follow<B: Bytes>(
         &mut self,
         packet: &B,
@@ -185,9 +186,13 @@ impl Course {
             is_followed = framing == self.framing && self.leap(packet, place, sequence);
         }
         let known = self.framing;
-        while let Some((place, offset, left)) = self.next(packet, sequence, length)
-            && let Step::Frame(found) = self.read(place, packet, at.wrapping_add(offset), left)
-        {
+        while let Some((place, offset, left)) = self.next(packet, sequence, length) {
+            let at = at.wrapping_add(offset);
+            let here = packet.length().saturating_sub(at);
+            if here == 0 {
+                return false;
+            }
+            let Step::Frame(found) = self.read(place, packet, at, left.min(here)) else { break };
             tell(known, found);
         }
         is_followed

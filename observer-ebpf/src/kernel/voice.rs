@@ -114,6 +114,7 @@ struct Packet {
     key: FlowKey,
     local: Address,
     local_port: u16,
+    transport: u8,
     header: Header,
     length: u32,
     now: u64,
@@ -240,6 +241,7 @@ fn datagram<T: Turn>(ctx: *mut __sk_buff, at: u32, length: u32, direction: u32, 
         key: FlowKey { direction: direction as u8, ..FlowKey::NOBODYS },
         local: [0; 4],
         local_port: 0,
+        transport: 0,
         header: Header { payload_type: 0, marker: false, sequence: 0, timestamp: 0, ssrc: 0 },
         length,
         now,
@@ -268,7 +270,7 @@ fn locate(ctx: &SkBuffContext, at: u32, packet: &mut Packet) -> u32 {
     let ends = Ends::of(direction, &ip, ports, socket);
     packet.key = ends.key(skb.cookie(), direction, &header);
     (packet.local, packet.local_port) = (ends.local, ends.local_port);
-    packet.header = header;
+    (packet.header, packet.transport) = (header, ip.protocol);
     MEDIA
 }
 
@@ -412,6 +414,7 @@ fn is_raw(ctx: &SkBuffContext) -> bool {
 /// Holds a packet as the one to be followed.
 #[inline(always)]
 fn hold(candidate: &mut Candidate, packet: &Packet) {
+    candidate.transport = packet.transport;
     candidate.local_port = packet.local_port;
     candidate.local = packet.local;
     candidate.flow = Flow::new(&packet.header, packet.length, packet.now);

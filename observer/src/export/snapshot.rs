@@ -64,6 +64,9 @@ pub struct Voice {
     pub codec: Option<String>,
     /// `receive` or `transmit`, as the observed process sees it.
     pub direction: Option<String>,
+    /// `udp` or `tcp`: what carries it.
+    #[serde(default)]
+    pub transport: String,
     /// Packets of the sequence, duplicates among them.
     pub packets: u64,
     /// Packets the sequence numbers call for.
@@ -280,6 +283,7 @@ impl Voice {
             clock_rate: stream.clock_rate,
             codec: (codec != UNKNOWN).then(|| codec.to_owned()),
             direction: (at == At::Socket).then(|| flow.key.direction.as_str().to_owned()),
+            transport: flow.transport.as_str().to_owned(),
             packets: stream.packets,
             expected: stream.expected(),
             lost: stream.lost(),

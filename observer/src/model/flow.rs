@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use observer_common::rtp::{self, clock::VIDEO_RATE, extension::Extensions, flow::Flow};
+use observer_common::{
+    packet::TCP,
+    rtp::{self, clock::VIDEO_RATE, extension::Extensions, flow::Flow},
+};
 
 use super::{Endpoint, ServiceId, SocketCookie};
 
@@ -31,6 +34,34 @@ impl Direction {
         match self {
             Self::Receive => Self::Transmit,
             Self::Transmit => Self::Receive,
+        }
+    }
+}
+
+/// What carries the packets of a flow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Transport {
+    /// One datagram a packet.
+    #[default]
+    Udp,
+    /// A stream, by RFC 4571 or by way of a relay: what is lost is sent again, and holds up what
+    /// comes behind it.
+    Tcp,
+}
+
+impl Transport {
+    /// That of an IP protocol number.
+    #[must_use]
+    pub const fn of(protocol: u8) -> Self {
+        if protocol == TCP { Self::Tcp } else { Self::Udp }
+    }
+
+    /// The value of `network.transport`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Udp => "udp",
+            Self::Tcp => "tcp",
         }
     }
 }
@@ -68,6 +99,8 @@ pub struct VoiceFlow {
     pub service: Option<ServiceId>,
     /// The near end.
     pub local: Endpoint,
+    /// What carries it.
+    pub transport: Transport,
     /// Its figures; times in ns of `CLOCK_MONOTONIC`.
     pub stream: Flow,
     /// What the header extensions of its sampled packets tell.
@@ -130,8 +163,18 @@ impl VoiceFlow {
     #[must_use]
     pub const fn new(key: VoiceKey, local: Endpoint, stream: Flow) -> Self {
         let service = Some(ServiceId::UNKNOWN);
-        let (extensions, hop) = (Extensions::NONE, HopDelay::NONE);
-        Self { key, service, local, stream, extensions, hop, moves: 0, rtt: None, far_loss: None }
+        Self {
+            key,
+            service,
+            local,
+            transport: Transport::Udp,
+            stream,
+            extensions: Extensions::NONE,
+            hop: HopDelay::NONE,
+            moves: 0,
+            rtt: None,
+            far_loss: None,
+        }
     }
 
     /// Where the packets come from.

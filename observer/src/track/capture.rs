@@ -22,7 +22,7 @@ use super::{
     moves::{Moves, Whole},
     paths::PathTracker,
 };
-use crate::model::{Direction, Endpoint, Losses, SocketCookie, VoiceFlow, VoiceKey};
+use crate::model::{Direction, Endpoint, Losses, SocketCookie, Transport, VoiceFlow, VoiceKey};
 use paths::{Beside, CapturePaths, End, Full};
 use streams::{PassedOver, Segment, Streams};
 
@@ -32,6 +32,7 @@ struct Key {
     source: End,
     destination: End,
     ssrc: u32,
+    transport: Transport,
 }
 
 /// A flow that has proved to be one.
@@ -86,7 +87,7 @@ impl CaptureFlows {
     pub fn advance(&mut self, bytes: &[u8], wire_length: u32, time_ns: u64) {
         match Ip::parse(&bytes) {
             Ok(ip) if ip.protocol == UDP => self.datagram(&bytes, &ip, wire_length, time_ns),
-            Ok(ip) if ip.protocol == TCP => self.segment(bytes, &ip, time_ns),
+            Ok(ip) if ip.protocol == TCP => self.segment(bytes, &ip, wire_length, time_ns),
             Ok(_) => {}
             Err(why) => self.lose("packet", reason(why), 1),
         }
@@ -164,9 +165,9 @@ impl CaptureFlows {
     }
 
     /// A TCP segment, which may carry datagrams.
-    fn segment(&mut self, bytes: &[u8], ip: &Ip, time_ns: u64) {
+    fn segment(&mut self, bytes: &[u8], ip: &Ip, wire_length: u32, time_ns: u64) {
         let Some(header) = bytes.words(ip.transport) else { return };
-        let Some(segment) = Segment::of(bytes, ip, header) else { return };
+        let Some(segment) = Segment::of(bytes, ip, header, wire_length) else { return };
         let key = Key::of(ip, [header[0], header[1]]);
         let mut frames = Vec::new();
         let ends = (key.source, key.destination);
@@ -226,11 +227,12 @@ impl CaptureFlows {
             seen = Seen::read(bytes, at, inner.length);
         }
         let Some(seen) = seen else { return };
-        let Key { source, destination, .. } = key;
+        let Key { source, destination, transport, .. } = key;
         let datagram = Beside { bytes, at, source, destination, time_ns, seen };
         let flows = &self.flows;
-        let is_flow =
-            |source, destination, ssrc| flows.contains_key(&Key { source, destination, ssrc });
+        let is_flow = |source, destination, ssrc| {
+            flows.contains_key(&Key { source, destination, ssrc, transport })
+        };
         if let Err(Full) = self.paths.take(&datagram, is_flow) {
             self.lose("path", "table_full", 1);
         }
@@ -282,7 +284,8 @@ impl Key {
     fn of(ip: &Ip, header: [u32; 2]) -> Self {
         let ports = Udp::parse(header);
         let source = (ip.source, ports.source);
-        Self { source, destination: (ip.destination, ports.destination), ssrc: 0 }
+        let destination = (ip.destination, ports.destination);
+        Self { source, destination, ssrc: 0, transport: Transport::of(ip.protocol) }
     }
 
     fn flow(&self, stream: Flow) -> VoiceFlow {
@@ -293,7 +296,8 @@ impl Key {
             ssrc: self.ssrc,
             direction: Direction::Receive,
         };
-        VoiceFlow::new(voice, end(self.destination), stream)
+        let transport = self.transport;
+        VoiceFlow { transport, ..VoiceFlow::new(voice, end(self.destination), stream) }
     }
 }
 

@@ -5,7 +5,10 @@ use std::{
     net::TcpStream,
 };
 
-use observer::model::Direction::{Receive, Transmit};
+use observer::model::{
+    Direction::{Receive, Transmit},
+    Transport,
+};
 
 use crate::support::{
     beside::{CHECK, GRANTED, USE_CANDIDATE, USERNAME, channel, hello, report, stun},
@@ -56,6 +59,7 @@ fn assert_whole(observation: &mut Observation, ends: &Ends, stream: Stream) {
         let what = flow.stream;
         assert_eq!(what.packets, u64::from(PACKETS - 1), "{flow:?}");
         assert_eq!((what.lost(), what.reordered, what.duplicates), (1, 0, 0));
+        assert_eq!(flow.transport, Transport::Tcp);
         assert_eq!(what.bytes, what.packets * stream.length() as u64);
         figure("framed_packets", what.packets);
     }

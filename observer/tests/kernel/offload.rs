@@ -6,10 +6,11 @@ use std::io;
 use observer::model::Direction;
 
 use crate::support::{
+    beside::{CHECK, GRANTED, USE_CANDIDATE, USERNAME, channel, stun},
     observation::{Observation, figure},
     path::Path,
     rtp::Stream,
-    socket::{gather, segment},
+    socket::{cookie, gather, segment},
 };
 
 /// Sends `count` packets in one piece, the last of them shorter than the others.
@@ -125,4 +126,45 @@ fn a_lost_segment_within_a_piece_is_lost() {
         assert_eq!((seen.duplicates, seen.reordered), (1, 1));
         figure(&format!("offload_within_{}_lost", direction.as_str()), seen.lost());
     }
+}
+
+/// Channel data of TURN, with a check for the last piece.
+fn by_way_of_a_relay(gathered: bool) {
+    let mut observation = Observation::shared();
+    let stream = Stream::pcmu(35);
+    let check = channel(&stun(CHECK, 1, &[(USERNAME, &[b'n'; 144]), (USE_CANDIDATE, &[])]));
+    let path = Path::v4();
+    assert_eq!(check.len(), channel(&stream.packet(0)).len());
+    segment(&path.sender, check.len());
+    if gathered {
+        gather(&path.receiver);
+    }
+    let pieces = (0..40).map(|number| channel(&stream.packet(number))).chain([check]);
+    let bytes = pieces.collect::<Vec<_>>().concat();
+    path.sender.send_to(&bytes, path.receiver.local_addr().unwrap()).unwrap();
+    let mut received = 0;
+    while received < bytes.len() {
+        received += path.receiver.recv(&mut [0; 65_536]).unwrap();
+    }
+    let granted = channel(&stun(GRANTED, 1, &[(0x0020, &[0; 8])]));
+    path.receiver.send_to(&granted, path.sender.local_addr().unwrap()).unwrap();
+    path.sender.recv(&mut [0; 2_048]).unwrap();
+    for (socket, direction) in
+        [(&path.sender, Direction::Transmit), (&path.receiver, Direction::Receive)]
+    {
+        let seen = observation.flow(socket, 35, direction).stream;
+        assert_eq!((seen.packets, seen.lost(), seen.bytes), (40, 0, 40 * 172));
+        let mut paths = Vec::new();
+        observation.kernel.read_paths(|_, path| paths.push(path)).unwrap();
+        paths.retain(|path| path.key.socket == cookie(socket));
+        let [path] = paths[..] else { panic!("one path wanted, not {paths:?}") };
+        assert_eq!(path.path.round_trip.count + path.path.stall.count, 1, "{direction:?}");
+    }
+    observation.assert_clean();
+}
+
+#[test]
+fn segments_by_way_of_a_relay_are_looked_into() {
+    by_way_of_a_relay(false);
+    by_way_of_a_relay(true);
 }

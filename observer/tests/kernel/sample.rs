@@ -11,6 +11,7 @@ use std::{
 use observer::model::{Direction, HopDelay};
 
 use crate::support::{
+    beside::channel,
     observation::Observation,
     path::Path,
     rtp::Stream,
@@ -113,13 +114,15 @@ fn with_extensions(packet: &[u8], number: u32, sent: Duration) -> Vec<u8> {
 #[test]
 fn header_extensions_are_read_at_both_ends() {
     let mut observation = Observation::shared();
-    for path in [Path::v4(), Path::open(SIX, SIX)] {
+    for (path, is_relayed) in
+        [(Path::v4(), false), (Path::open(SIX, SIX), false), (Path::v4(), true)]
+    {
         let stream = Stream::pcmu(0x0f0c_0004);
         let begun = Instant::now();
         for number in 1..=640_u32 {
             // One packet in four of the transport is of another flow.
             let packet = with_extensions(&stream.packet(number), number * 4 / 3, begun.elapsed());
-            path.carry(&packet);
+            path.carry(&if is_relayed { channel(&packet) } else { packet });
             thread::sleep(Duration::from_micros(300));
         }
         for (socket, direction) in

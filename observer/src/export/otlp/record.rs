@@ -67,6 +67,7 @@ struct Figures<'a> {
 pub const ATTRIBUTES: &[Attribute] = &[
     Attribute::new("observer.voice.ended", "", "`false` when the observer ended before the flow", |of| Some(Value::BoolValue(of.record.has_ended))),
     Attribute::new("network.io.direction", "", "`receive` or `transmit`, as the observed process sees it", |of| text(of.voice.direction.as_deref())),
+    Attribute::new("network.transport", "", "`udp`, or `tcp` where it goes in a stream", |of| text(Some(of.voice.transport.as_str()))),
     Attribute::new("voice.media", "", "`audio` or `video`, where the payload type or its clock tells", |of| text(Some(media(of)).filter(|media| *media != "unknown"))),
     Attribute::new("voice.codec", "", "encoding, where RFC 3551 or the configuration names it", |of| text(of.voice.codec.as_deref())),
     Attribute::new("rtp.payload_type", "", "payload type that says what it carries", |of| count(of.voice.payload_type)),

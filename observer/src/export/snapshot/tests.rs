@@ -38,7 +38,7 @@ fn keys_are_those_of_the_contract() {
         .collect();
     assert_eq!(
         order.join(","),
-        "src,dst,ssrc,payload_type,clock_rate,codec,direction,packets,expected,lost,loss_ratio,\
+        "src,dst,ssrc,payload_type,clock_rate,codec,direction,transport,packets,expected,lost,loss_ratio,\
          duplicates,reordered,jitter_ms,jitter_mean_ms,jitter_max_ms,delta_max_ms,late,\
          fixed_50ms,fixed_200ms,adaptive,bursts,burst_loss_ratio,burst_density,gap_density,\
          interruptions,rtt_ms,hop_delay_ms,hop_delay_max_ms,moves,extensions,mos,mos_now,score,model,r,ie,\

@@ -30,7 +30,7 @@ use super::{
 };
 use crate::model::{
     Connection, ConnectionKey, Creator, Direction, Endpoint, HopDelay, Losses, ProbeCost, Role,
-    ServiceId, SocketCookie, Totals, VoiceFlow, VoiceKey, VoicePath,
+    ServiceId, SocketCookie, Totals, Transport, VoiceFlow, VoiceKey, VoicePath,
 };
 
 /// An entry of the table of flows.
@@ -376,6 +376,7 @@ fn flow_row(entry: &FlowEntry) -> FlowRow {
     match entry.excluded_since_ns() {
         Some(since_ns) => FlowRow::Excluded { key, since_ns },
         None => FlowRow::Flow(VoiceFlow {
+            transport: Transport::of(entry.transport),
             extensions: entry.extensions,
             hop: HopDelay {
                 sum_ns: entry.hop.sum_ns,

@@ -23,7 +23,7 @@ pub(super) struct Segment<'a> {
     pub(super) bytes: &'a [u8],
     /// Where the payload begins in it.
     pub(super) at: u32,
-    /// Its length in bytes, as far as it was captured.
+    /// Its length in bytes, of which fewer may have been captured.
     pub(super) length: u32,
     /// TCP sequence number of its first byte.
     pub(super) sequence: u32,
@@ -31,15 +31,16 @@ pub(super) struct Segment<'a> {
 
 impl<'a> Segment<'a> {
     /// That of a packet, if there is any.
-    pub(super) fn of(bytes: &'a [u8], ip: &Ip, header: [u32; 4]) -> Option<Self> {
+    pub(super) fn of(bytes: &'a [u8], ip: &Ip, header: [u32; 4], wire_length: u32) -> Option<Self> {
         let Tcp { sequence, length } = Tcp::parse(header);
         let at = ip.transport.saturating_add(length);
-        let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX).checked_sub(at)?;
+        let length = wire_length.checked_sub(at)?;
         (length != 0).then_some(Self { bytes, at, length, sequence })
     }
 }
 
-/// Frames were passed over: they lie behind a gap, or the stream found no room.
+/// Frames were passed over: they lie behind a gap, were not captured, or the stream found no
+/// room.
 pub(super) struct PassedOver;
 
 impl Streams {

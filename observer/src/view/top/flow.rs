@@ -412,6 +412,7 @@ impl Subject for Call {
                 ("max", text(known(flow.jitter_max_ms, decimal))),
                 ("longest gap ms", text(known(flow.delta_max_ms, decimal))),
                 ("clock", text(format!("{} Hz", flow.clock_rate))),
+                ("over", text(flow.transport.to_uppercase())),
             ],
             vec![
                 ("bursts", text(known(flow.bursts, |count| count.to_string()))),

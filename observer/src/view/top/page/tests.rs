@@ -10,6 +10,7 @@ fn flow(src: &str, seconds: u64, every: u64) -> Voice {
     let expected = 50 * seconds;
     let lost = expected.checked_div(every).unwrap_or_default();
     Voice {
+        transport: "udp".to_owned(),
         src: src.to_owned(),
         dst: "192.0.2.1:5004".to_owned(),
         ssrc: 0x1a2b,
@@ -204,7 +205,7 @@ fn voice_with_details_at_120_columns() {
 ┌ 10.0.0.2:5004 → 192.0.2.1:5004 · sip-gateway ────────────────────────────────────────────────────────────────────────┐
 │ ↓ receive  talking  !! loss  codec pcmu/0  ssrc 0x00001a2b  for 4.0 s                                                │
 │ packets 180  expected 200  lost 20  loss % !! 10.00  dup 0  reordered 0                                              │
-│ jitter ms 10.0  mean 1.25  max 8.50  longest gap ms 41.0  clock 8000 Hz                                              │
+│ jitter ms 10.0  mean 1.25  max 8.50  longest gap ms 41.0  clock 8000 Hz  over UDP                                    │
 │ bursts –  in bursts % –  late % –  round trip ms –  MOS –  now –                                                     │
 │ silences –  in all –  one-way –  in all –                                                                            │
 │ packets/s                                                                           ███  now 45.0      peak 45.0     │

@@ -8,6 +8,8 @@ use std::{fs, path::Path};
 mod demux;
 #[path = "../../observer/fuzz/judges/dtls.rs"]
 mod dtls;
+#[path = "../../observer/fuzz/judges/framing.rs"]
+mod framing;
 #[path = "../../observer/fuzz/judges/rtcp.rs"]
 mod rtcp;
 #[path = "../../observer/fuzz/judges/stun.rs"]
@@ -45,6 +47,11 @@ fn dtls_is_read_as_bytes_say() {
 #[test]
 fn channel_data_is_read_as_bytes_say() {
     judge_all("turn", turn::judge);
+}
+
+#[test]
+fn tcp_streams_are_read_as_bytes_say() {
+    judge_all("framing", framing::judge);
 }
 
 #[test]

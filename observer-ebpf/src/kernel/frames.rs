@@ -20,7 +20,7 @@ use super::{
     maps::{COURSES, SOCKETS},
     skb::{Skb, socket_or_count},
     turn::Turn,
-    voice::{self, CUT, now},
+    voice::{self, CUT, LOOK, MAX_STOPS, NOWHERE, now},
 };
 
 /// Most frames of one packet: 64 KiB of packets of 128 bytes.
@@ -80,14 +80,32 @@ pub(super) fn observe<T: Turn, const DIRECTION: u8>(skb: &Skb<'_>) {
         return;
     }
     let now = now();
+    for _ in 0..MAX_STOPS {
+        let stop = (T::FRAMES)(ctx, direction, now);
+        if stop == NOWHERE {
+            return;
+        }
+        voice::look_at::<T>(skb, stop, direction, now);
+    }
+    ledger::count(Count::SegmentCap);
+}
+
+/// Goes from frame to frame: takes in media, and stops where more is to be looked at.
+#[inline(always)]
+pub(super) fn frames<T: Turn>(ctx: *mut __sk_buff, direction: u32, now: u64) -> u64 {
     for _ in 0..MAX_FRAMES {
         let found = frame(ctx, direction);
         if found == LAST {
-            return;
+            return NOWHERE;
         }
-        voice::take::<T>(skb, (found >> 32) as u32, found as u32, direction, now);
+        let (at, length) = ((found >> 32) as u32, found as u32);
+        let told = (T::DATAGRAM)(ctx, at, length, direction, now);
+        if told >= LOOK && at != CUT {
+            return voice::stop(told, at, length);
+        }
     }
     ledger::count(Count::SegmentCap);
+    NOWHERE
 }
 
 /// A segment with payload.
@@ -131,10 +149,10 @@ pub(super) extern "C" fn begin(ctx: *mut __sk_buff, direction: u32) -> u32 {
     if let Some(Side { course, .. }) = known
         && course.framing() != Framing::None
     {
-        if let Some(place) = course.behind(&skb, sequence) {
-            if framing != course.framing() || !course.leap(&skb, place, sequence) {
-                ledger::count(Count::StreamGap);
-            }
+        if let Some(place) = course.behind(&skb, sequence)
+            && (framing != course.framing() || !course.leap(&skb, place, sequence))
+        {
+            ledger::count(Count::StreamGap);
         }
         return FRAMES;
     }

@@ -8,7 +8,9 @@ use aya_ebpf::{
 use observer_common::{
     abi::{Passage, RECEIVE},
     bytes::Bytes as _,
+    demux::Kind,
     rtp::extension::Elements,
+    turn::CHANNEL_HEADER,
 };
 
 use super::{
@@ -16,16 +18,21 @@ use super::{
     skb::Skb,
 };
 
-/// Looks at the RTP packet at `payload`, which is of the flow at `place` and came at `now`.
-/// What it finds goes into the entry without a turn: on two processors at once, a sample may
-/// be lost. A global function, which the verifier walks once, and not once for each way that
-/// leads to it.
+/// Looks at the RTP packet at `payload`, by way of a channel or not, which is of the flow at
+/// `place` and came at `now`. What it finds goes into the entry without a turn: on two processors
+/// at once, a sample may be lost. A global function, which the verifier walks once, and not once
+/// for each way that leads to it.
 #[inline(never)]
 #[unsafe(no_mangle)]
 pub(super) extern "C" fn look(ctx: *mut __sk_buff, place: u32, payload: u32, now: u64) -> u32 {
     let ctx = SkBuffContext::new(ctx);
     let skb = Skb::new(&ctx);
-    let Some([first, timestamp]) = skb.words(payload) else { return 0 };
+    let Some([mut first, mut timestamp]) = skb.words(payload) else { return 0 };
+    let mut payload = payload;
+    if matches!(Kind::of(first), Kind::Channel) {
+        payload = payload.wrapping_add(CHANNEL_HEADER);
+        [first, timestamp] = [timestamp, skb.word(payload.wrapping_add(4))];
+    }
     if let Some(elements) = Elements::read(&skb, payload, first) {
         let [small, large] = elements.packed();
         learn(place, small, large, now);

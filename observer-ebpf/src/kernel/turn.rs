@@ -13,7 +13,7 @@ use aya_ebpf::{
 };
 use observer_common::abi::FlowEntry;
 
-use super::voice;
+use super::{frames, voice};
 
 /// How often a turn is asked for that another has, and how often the clock is read in
 /// between: some 20 µs in all, longer than an interrupt. A holder can be put aside for
@@ -40,9 +40,39 @@ pub(super) trait Turn {
     /// As [`Turn::begin`].
     unsafe fn end(entry: *mut FlowEntry, turn: u64);
 
-    /// [`voice::datagram`]: a global function, which the verifier walks once, and not once for
-    /// each call. Such a function cannot be generic.
+    /// [`voice::datagram`].
     const DATAGRAM: extern "C" fn(*mut __sk_buff, u32, u32, u32, u64) -> u32;
+    /// [`voice::segments`].
+    const SEGMENTS: extern "C" fn(*mut __sk_buff, u32, u32, u32, u64) -> u64;
+    /// [`frames::frames`].
+    const FRAMES: extern "C" fn(*mut __sk_buff, u32, u64) -> u64;
+}
+
+/// The global functions of both ways. The verifier walks such a function once, and not once for
+/// each call; it gets numbers and finds the rest again, and it cannot be generic.
+macro_rules! globals {
+    ($($module:ident::$body:ident($($argument:ident: $type:ty),*) -> $told:ty
+        as $locked:ident, $exchanged:ident;)*) => {$(
+        #[inline(never)]
+        #[unsafe(no_mangle)]
+        extern "C" fn $locked(ctx: *mut __sk_buff, $($argument: $type),*) -> $told {
+            $module::$body::<Locked>(ctx, $($argument),*)
+        }
+
+        #[inline(never)]
+        #[unsafe(no_mangle)]
+        extern "C" fn $exchanged(ctx: *mut __sk_buff, $($argument: $type),*) -> $told {
+            $module::$body::<Exchanged>(ctx, $($argument),*)
+        }
+    )*};
+}
+
+globals! {
+    voice::datagram(at: u32, length: u32, direction: u32, now: u64) -> u32
+        as datagram_locked, datagram_exchanged;
+    voice::segments(offset: u32, size: u32, direction: u32, now: u64) -> u64
+        as segments_locked, segments_exchanged;
+    frames::frames(direction: u32, now: u64) -> u64 as frames_locked, frames_exchanged;
 }
 
 /// By the kernel's lock.
@@ -65,8 +95,9 @@ impl Turn for Locked {
         unsafe { bpf_spin_unlock((&raw mut (*entry).lock).cast()) };
     }
 
-    const DATAGRAM: extern "C" fn(*mut __sk_buff, u32, u32, u32, u64) -> u32 =
-        voice::datagram_locked;
+    const DATAGRAM: extern "C" fn(*mut __sk_buff, u32, u32, u32, u64) -> u32 = datagram_locked;
+    const SEGMENTS: extern "C" fn(*mut __sk_buff, u32, u32, u32, u64) -> u64 = segments_locked;
+    const FRAMES: extern "C" fn(*mut __sk_buff, u32, u64) -> u64 = frames_locked;
 }
 
 impl Turn for Exchanged {
@@ -93,8 +124,9 @@ impl Turn for Exchanged {
         unsafe { pass(entry, turn) };
     }
 
-    const DATAGRAM: extern "C" fn(*mut __sk_buff, u32, u32, u32, u64) -> u32 =
-        voice::datagram_exchanged;
+    const DATAGRAM: extern "C" fn(*mut __sk_buff, u32, u32, u32, u64) -> u32 = datagram_exchanged;
+    const SEGMENTS: extern "C" fn(*mut __sk_buff, u32, u32, u32, u64) -> u64 = segments_exchanged;
+    const FRAMES: extern "C" fn(*mut __sk_buff, u32, u64) -> u64 = frames_exchanged;
 }
 
 /// Waits for the turn; what comes back is odd when the wait was in vain. One way leads

@@ -14,6 +14,7 @@ use observer_common::{
     bytes::Bytes,
     packet::{Address, Ip, UDP_HEADER, Udp, mapped},
     rtp::{Header, extension, flow::Flow, may_be_rtp, probation},
+    turn::{self, CHANNEL_HEADER},
 };
 
 use super::{
@@ -22,7 +23,7 @@ use super::{
     maps::{CANDIDATES, EXCLUSIONS},
     path, sample,
     skb::{Skb, address, field, socket_or_count},
-    turn::{Exchanged, Locked, Turn},
+    turn::Turn,
 };
 
 /// Most segments of one datagram: `UDP_MAX_SEGMENTS`, 64 before kernel 6.9 and 128
@@ -37,6 +38,13 @@ const MEDIA: u32 = 1;
 pub(super) const LOOK: u32 = 2;
 /// It is media of a flow, of which more is looked at. The place of the flow is added.
 const SAMPLED: u32 = 3;
+
+/// Most times that a walk through the datagrams of a packet stops to look at more.
+pub(super) const MAX_STOPS: u32 = 40;
+/// A walk has come to its end.
+pub(super) const NOWHERE: u64 = 0;
+/// Marks a stop at media.
+const TO_SAMPLE: u64 = 1 << 63;
 
 /// Where a datagram lies whose beginning came in two segments: what there is of it was kept.
 pub(super) const CUT: u32 = u32::MAX;
@@ -136,17 +144,47 @@ pub(super) fn observe<T: Turn, const DIRECTION: u8>(skb: &Skb<'_>, ip: &Ip) {
     }
     let now = now();
     let mut offset = 0;
-    for _ in 0..MAX_SEGMENTS {
-        if offset >= length {
+    for _ in 0..MAX_STOPS {
+        let stop = (T::SEGMENTS)(skb.ctx.skb.skb, offset, size, DIRECTION.into(), now);
+        if stop == NOWHERE {
             return;
         }
-        let at = payload.wrapping_add(offset);
-        take::<T>(skb, at, size.min(length - offset), DIRECTION.into(), now);
-        offset += size;
+        look_at::<T>(skb, stop, DIRECTION.into(), now);
+        offset = at_stop(stop).wrapping_sub(payload).wrapping_add(size);
+    }
+    ledger::count(Count::SegmentCap);
+}
+
+/// Goes through the segments of a datagram from `offset` bytes into its payload on: takes in
+/// media, and stops where more is to be looked at.
+#[inline(always)]
+pub(super) fn segments<T: Turn>(
+    ctx: *mut __sk_buff,
+    mut offset: u32,
+    size: u32,
+    direction: u32,
+    now: u64,
+) -> u64 {
+    let context = SkBuffContext::new(ctx);
+    let skb = Skb::new(&context);
+    let Ok(ip) = Ip::parse(&skb) else { return NOWHERE };
+    let payload = ip.transport + UDP_HEADER;
+    let length = skb.length().saturating_sub(payload);
+    for _ in 0..MAX_SEGMENTS {
+        if offset >= length {
+            return NOWHERE;
+        }
+        let (at, length) = (payload.wrapping_add(offset), size.min(length - offset));
+        let told = (T::DATAGRAM)(ctx, at, length, direction, now);
+        if told >= LOOK {
+            return stop(told, at, length);
+        }
+        offset = offset.wrapping_add(size);
     }
     if offset < length {
         ledger::count(Count::SegmentCap);
     }
+    NOWHERE
 }
 
 /// A datagram that is one packet, as nearly all are. A packet of a known flow makes no
@@ -161,7 +199,7 @@ fn observe_one<T: Turn>(skb: &Skb<'_>, ip: &Ip, direction: u8) {
     let length = skb.length().saturating_sub(payload);
     let Some(header) = Header::parse([first, timestamp, ssrc], length) else {
         if path::is_ours([first, timestamp], length) {
-            path::look::<T>(skb, payload, length, direction.into(), now());
+            take::<T>(skb, payload, length, direction.into(), now());
         }
         return;
     };
@@ -185,57 +223,59 @@ fn observe_one<T: Turn>(skb: &Skb<'_>, ip: &Ip, direction: u8) {
     }
 }
 
-/// Looks at the datagram of `length` bytes at `at` bytes into the packet.
+/// Takes in the datagram of `length` bytes at `at` bytes into the packet.
 #[inline(always)]
-pub(super) fn take<T: Turn>(skb: &Skb<'_>, at: u32, length: u32, direction: u32, now: u64) {
-    let ctx = skb.ctx.skb.skb;
-    let told = (T::DATAGRAM)(ctx, at, length, direction, now);
-    if told == LOOK {
-        path::look::<T>(skb, at, length, direction, now);
+fn take<T: Turn>(skb: &Skb<'_>, at: u32, length: u32, direction: u32, now: u64) {
+    let told = (T::DATAGRAM)(skb.ctx.skb.skb, at, length, direction, now);
+    if told >= LOOK {
+        look_at::<T>(skb, stop(told, at, length), direction, now);
+    }
+}
+
+/// Where a walk through the datagrams of a packet has stopped, because [`datagram`] told to look
+/// at more: in the upper half, and the length or, marked, the place of a flow in the lower.
+#[inline(always)]
+pub(super) const fn stop(told: u32, at: u32, length: u32) -> u64 {
+    match told {
+        LOOK => (at as u64) << 32 | length as u64,
+        _ => TO_SAMPLE | (at as u64) << 32 | told as u64,
+    }
+}
+
+#[inline(always)]
+const fn at_stop(stop: u64) -> u32 {
+    ((stop & !TO_SAMPLE) >> 32) as u32
+}
+
+/// Looks at what is at a stop.
+#[inline(always)]
+pub(super) fn look_at<T: Turn>(skb: &Skb<'_>, stop: u64, direction: u32, now: u64) {
+    if stop & TO_SAMPLE == 0 {
+        path::look::<T>(skb, at_stop(stop), stop as u32, direction, now);
     } else {
-        sample_one(ctx, told, at, now);
+        sample_one(skb.ctx.skb.skb, stop as u32, at_stop(stop), now);
     }
 }
 
 /// Looks at more of a packet of media than its header, if [`datagram`] told to.
 #[inline(always)]
 pub(super) fn sample_one(ctx: *mut __sk_buff, told: u32, at: u32, now: u64) {
-    if told >= SAMPLED && at != CUT {
+    if told >= SAMPLED {
         sample::look(ctx, told - SAMPLED, at, now);
     }
 }
 
-/// [`datagram`] under the kernel's lock.
-#[inline(never)]
-#[unsafe(no_mangle)]
-pub(super) extern "C" fn datagram_locked(
-    ctx: *mut __sk_buff,
-    at: u32,
-    length: u32,
-    direction: u32,
-    now: u64,
-) -> u32 {
-    datagram::<Locked>(ctx, at, length, direction, now)
-}
-
-/// [`datagram`] by exchange.
-#[inline(never)]
-#[unsafe(no_mangle)]
-pub(super) extern "C" fn datagram_exchanged(
-    ctx: *mut __sk_buff,
-    at: u32,
-    length: u32,
-    direction: u32,
-    now: u64,
-) -> u32 {
-    datagram::<Exchanged>(ctx, at, length, direction, now)
-}
-
 /// Takes in the datagram of `length` bytes at `at` bytes into the packet, or [`CUT`], if it is
-/// media: a packet whose sequence number is one of those to be sampled has told [`SAMPLED`] and
-/// the place of its flow. One that may say something of its path has told to [`LOOK`].
+/// media, by way of a channel or not: a packet whose sequence number is one of those to be sampled
+/// has told [`SAMPLED`] and the place of its flow. One that may say something of its path has told to [`LOOK`].
 #[inline(always)]
-fn datagram<T: Turn>(ctx: *mut __sk_buff, at: u32, length: u32, direction: u32, now: u64) -> u32 {
+pub(super) fn datagram<T: Turn>(
+    ctx: *mut __sk_buff,
+    at: u32,
+    length: u32,
+    direction: u32,
+    now: u64,
+) -> u32 {
     let ctx = SkBuffContext::new(ctx);
     let mut packet = Packet {
         key: FlowKey { direction: direction as u8, ..FlowKey::NOBODYS },
@@ -261,7 +301,15 @@ fn locate(ctx: &SkBuffContext, at: u32, packet: &mut Packet) -> u32 {
     let direction = packet.key.direction;
     let words = if at == CUT { frames::cut(socket, direction) } else { skb.words(at) };
     let Some(words) = words else { return DONE };
-    let Some(header) = Header::parse(words, packet.length) else {
+    let mut header = Header::parse(words, packet.length);
+    if header.is_none()
+        && let Some(length) = turn::channel_data(words[0], packet.length)
+        && let Some(inner) = skb.words(at.wrapping_add(CHANNEL_HEADER))
+    {
+        header = Header::parse(inner, length);
+        packet.length = if header.is_some() { length } else { packet.length };
+    }
+    let Some(header) = header else {
         let [first, second, _] = words;
         return if path::is_ours([first, second], packet.length) { LOOK } else { DONE };
     };

@@ -346,6 +346,30 @@ fn random_loss_of_opus() {
     assert_eq!((received.stream.payload_type, received.stream.clock_rate), (96, 48_000));
 }
 
+/// G.722 samples at 16 kHz, and its timestamps count at 8 (RFC 3551 section 4.5.2).
+#[test]
+fn random_loss_of_g722_over_ipv6() {
+    let name = "random_loss_of_g722_over_ipv6";
+    if !tool::all_there(name, &[&GSTREAMER[..], &["GStreamer element avenc_g722"]].concat()) {
+        return;
+    }
+    let ends = Ends::by_cable();
+    let voice = Voice {
+        codec: Codec::G722,
+        packets: 600,
+        first: 65_300,
+        ssrc: 0x0000_0722,
+        to: (ends.far_v6, PORT),
+    };
+    let outcome = send(&ends, voice, "numgen random mod 100 < 3 jump lose", Some(unevenly));
+    let Outcome { received, stream, truth, dropped, .. } = &outcome;
+    counts_agree(name, received, stream.count(), truth, *dropped);
+    times_agree(name, received, stream, LEAST_MS);
+    ends_agree(name, &outcome);
+    assert_eq!((received.stream.payload_type, &*stream.payload), (9, "g722"));
+    assert_eq!((received.stream.clock_rate, received.codec()), (8_000, "g722"));
+}
+
 /// Which packets the relay repeats, drops, or holds back behind others.
 fn by_script(number: u32) -> Fate {
     match number {

@@ -47,12 +47,13 @@ const fn call(who: &'static str, parties: Parties, kind: Kind, lost_percent: u32
 const BROWSERS_V4: Parties = Parties::Browsers { family: '4' };
 const BROWSERS_V6: Parties = Parties::Browsers { family: '6' };
 const PCMA_V4: Parties = Parties::GStreamer { codec: Codec::Pcma, is_v4: true };
+const G722_V6: Parties = Parties::GStreamer { codec: Codec::G722, is_v4: false };
 const OPUS_V6: Parties = Parties::GStreamer { codec: Codec::Opus, is_v4: false };
 const G722_V4: Parties = Parties::Baresip { codec: baresip::G722, is_v4: true };
 const OPUS_V4: Parties = Parties::Baresip { codec: baresip::OPUS, is_v4: true };
 
 /// All of them.
-pub(crate) const ALL: [Call; 11] = [
+pub(crate) const ALL: [Call; 12] = [
     call("Chromium → Chromium, IPv4", BROWSERS_V4, Kind::Cable, 0),
     call("Chromium → Chromium, IPv6", BROWSERS_V6, Kind::Cable, 3),
     call("Chromium → Chromium, IPv4", BROWSERS_V4, Kind::Uneven, 1),
@@ -61,6 +62,7 @@ pub(crate) const ALL: [Call; 11] = [
     call("Janus → Chromium", Parties::Janus, Kind::Uneven, 3),
     call("Janus → Chromium", Parties::Janus, Kind::Disorder, 1),
     call("GStreamer, G.711 over IPv4", PCMA_V4, Kind::Uneven, 3),
+    call("GStreamer, G.722 over IPv6", G722_V6, Kind::Uneven, 3),
     call("GStreamer, Opus over IPv6", OPUS_V6, Kind::Disorder, 1),
     call("baresip, G.722 over IPv4", G722_V4, Kind::Uneven, 3),
     call("baresip, Opus over IPv4", OPUS_V4, Kind::Disorder, 1),
@@ -130,7 +132,7 @@ impl Call {
         is_v4: bool,
         samples: u32,
     ) -> Result<Row> {
-        let payload_type = if codec == Codec::Opus { 96 } else { 8 };
+        let payload_type = codec.payload_type();
         let to = if is_v4 { ends.far_v4 } else { ends.far_v6 };
         let namespaces = (&ends.near, &ends.far);
         let stream = Stream::new(running, namespaces, to, payload_type, self.path.lost_percent);

@@ -118,8 +118,8 @@ pub struct VoiceFlow {
 /// What the far end missed, by its RTCP; ratios from 0 to 1.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct FarLoss {
-    /// Since its report before the last.
-    pub recent: f64,
+    /// Since its report before the last; `None` once that is too old to tell of the present.
+    pub recent: Option<f64>,
     /// Since its first.
     pub whole: f64,
 }

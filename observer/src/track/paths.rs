@@ -28,13 +28,19 @@ pub struct PathTracker {
     /// where two network namespaces have such a path.
     between: HashMap<(Endpoint, Endpoint), Option<PathKey>>,
     setups: Setups,
+    /// The last reading, in ns of `CLOCK_MONOTONIC`.
+    now_ns: u64,
 }
+
+/// A report of the far end is of the present for so long: five intervals of the five seconds
+/// between two, after which RFC 3550 section 6.3.5 takes who does not report for gone.
+const PRESENT: Duration = Duration::from_secs(25);
 
 #[derive(Debug)]
 struct Tracked {
     latest: VoicePath,
-    /// By the source that is reported on.
-    reports: BTreeMap<u32, Report>,
+    /// By the source that is reported on, and the reading that had the last block.
+    reports: BTreeMap<u32, (Report, u64)>,
     /// The reading at which its far end had last asked or answered a check.
     heard_ns: Option<u64>,
 }
@@ -66,7 +72,13 @@ impl PathTracker {
     /// Paths without a packet and without media for `idle` have ended.
     #[must_use]
     pub fn new(idle: Duration) -> Self {
-        Self { idle, paths: HashMap::new(), between: HashMap::new(), setups: Setups::default() }
+        Self {
+            idle,
+            paths: HashMap::new(),
+            between: HashMap::new(),
+            setups: Setups::default(),
+            now_ns: 0,
+        }
     }
 
     /// Paths without a packet and without media for `idle` have ended from here on.
@@ -76,6 +88,7 @@ impl PathTracker {
 
     /// Begins to take in a reading made at `now_ns` of `CLOCK_MONOTONIC`.
     pub fn begin(&mut self, now_ns: u64) -> PathUpdate<'_> {
+        self.now_ns = now_ns;
         PathUpdate { tracker: self, now_ns, reading: PathReading::default() }
     }
 
@@ -88,7 +101,8 @@ impl PathTracker {
         let Some(path) = tracked.or(companion) else { return figures };
         let latest = &path.latest.path;
         let last = |times: &Times| (times.count > 0).then(|| ns(times.last_ns));
-        let newest = path.reports.values().filter(|report| report.round_trip.count > 0);
+        let reports = path.reports.values().map(|(report, _)| report);
+        let newest = reports.filter(|report| report.round_trip.count > 0);
         let newest = newest.max_by_key(|report| report.last_ns);
         figures.rtt = last(&latest.round_trip)
             .map(|time| (RttSource::Stun, time))
@@ -98,12 +112,12 @@ impl PathTracker {
         figures.setup = self.setups.of(&path.latest);
         figures.rtcp = (latest.rtcp > 0).then_some(latest.rtcp);
         figures.srtcp = (latest.srtcp > 0).then_some(latest.srtcp);
-        if let Some(report) = self.report_on(flow) {
+        if let Some((report, heard_ns)) = self.report_on(flow) {
             let rtt = last(&report.round_trip).map(|time| (RttSource::Rtcp, time));
             figures.rtt = figures.rtt.or(rtt);
-            figures.far_loss = report
-                .loss_ratio()
-                .map(|whole| FarLoss { recent: f64::from(report.fraction) / 256.0, whole });
+            let age = Duration::from_nanos(self.now_ns.saturating_sub(*heard_ns));
+            let recent = (age < PRESENT).then(|| f64::from(report.fraction) / 256.0);
+            figures.far_loss = report.loss_ratio().map(|whole| FarLoss { recent, whole });
             figures.far_jitter_ticks = Some(report.jitter);
         }
         figures
@@ -180,7 +194,7 @@ impl PathTracker {
     }
 
     /// The reports on a flow, as its sender gets them. In a capture both ends are seen.
-    fn report_on(&self, flow: &VoiceFlow) -> Option<&Report> {
+    fn report_on(&self, flow: &VoiceFlow) -> Option<&(Report, u64)> {
         let is_of_a_capture = flow.key.socket == SocketCookie(0);
         if flow.key.direction == Direction::Receive && !is_of_a_capture {
             return None;
@@ -188,10 +202,9 @@ impl PathTracker {
         let (near, far) = (flow.source(), flow.destination());
         let own = self.of(flow.key.socket, near, far);
         let companion = self.between(next_port(near), next_port(far));
-        [own, companion]
-            .into_iter()
-            .flatten()
-            .find_map(|path| path.reports.get(&flow.key.ssrc).filter(|report| report.blocks > 0))
+        [own, companion].into_iter().flatten().find_map(|path| {
+            path.reports.get(&flow.key.ssrc).filter(|(report, _)| report.blocks > 0)
+        })
     }
 
     /// The path of a flow: in a capture no socket is known, and the ends tell.
@@ -261,8 +274,12 @@ impl PathUpdate<'_> {
             self.reading.ended_reports.push(report);
         }
         let Some(tracked) = self.tracker.paths.get_mut(&report.path()) else { return };
-        let before = tracked.reports.insert(report.flow.ssrc, report.report);
-        let before = before.map_or(Times::NONE, |known| known.round_trip);
+        let ssrc = report.flow.ssrc;
+        let known = tracked.reports.get(&ssrc).copied();
+        let same = known.filter(|(known, _)| known.blocks == report.report.blocks);
+        let heard_ns = same.map_or(self.now_ns, |(_, heard_ns)| heard_ns);
+        tracked.reports.insert(ssrc, (report.report, heard_ns));
+        let before = known.map_or(Times::NONE, |(known, _)| known.round_trip);
         if let Some(service) = tracked.latest.service
             && let Some(time) = mean(&before, &report.report.round_trip)
         {
@@ -283,7 +300,7 @@ impl PathUpdate<'_> {
             self.tracker.paths.values().filter(|one| silent(one)).map(|one| one.latest).collect();
         let (idle_since, reading) = (self.idle_since(), &mut self.reading);
         for tracked in self.tracker.paths.values_mut() {
-            tracked.reports.retain(|_, report| report.last_ns > idle_since);
+            tracked.reports.retain(|_, (report, _)| report.last_ns > idle_since);
         }
         let paths = self.tracker.paths.values().map(|tracked| &tracked.latest);
         for (service, phase, time) in self.tracker.setups.advance(paths, &carried) {

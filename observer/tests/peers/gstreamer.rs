@@ -12,8 +12,21 @@ pub(crate) const PACKET_MS: u32 = 10;
 pub(crate) enum Codec {
     /// G.711 A-law, payload type 8.
     Pcma,
+    /// G.722, payload type 9: sampled at 16 kHz, counted at 8.
+    G722,
     /// Opus, payload type 96.
     Opus,
+}
+
+impl Codec {
+    /// Its payload type.
+    pub(crate) const fn payload_type(self) -> u8 {
+        match self {
+            Self::Pcma => 8,
+            Self::G722 => 9,
+            Self::Opus => 96,
+        }
+    }
 }
 
 /// A sender of voice.
@@ -51,6 +64,9 @@ impl Voice {
         let ns = PACKET_MS * 1_000_000;
         let (rate, encode) = match self.codec {
             Codec::Pcma => (8_000, format!("alawenc ! rtppcmapay min-ptime={ns} max-ptime={ns}")),
+            Codec::G722 => {
+                (16_000, format!("avenc_g722 ! rtpg722pay min-ptime={ns} max-ptime={ns}"))
+            }
             Codec::Opus => (48_000, format!("opusenc frame-size={PACKET_MS} ! rtpopuspay pt=96")),
         };
         let pipeline = format!(

@@ -8,7 +8,7 @@ use super::Outcome;
 use crate::command::{as_root, command, find, logged};
 use crate::place::Places;
 
-const PACKAGES: [&str; 20] = [
+const PACKAGES: [&str; 21] = [
     "tshark",
     "nftables",
     "iproute2",
@@ -16,6 +16,7 @@ const PACKAGES: [&str; 20] = [
     "gstreamer1.0-plugins-base",
     "gstreamer1.0-plugins-good",
     "gstreamer1.0-plugins-bad",
+    "gstreamer1.0-libav",
     "sip-tester",
     "baresip-core",
     "chromium",

@@ -195,6 +195,17 @@ fn rtcp_of_its_own_port_is_that_of_the_flow_one_port_below() {
     );
     let received = tracker.figures(&call.media(Direction::Receive, 1));
     assert_eq!((received.rtcp, received.far_loss), (Some(3), None));
+    let mut recent = |report: FlowReport, now_ns| {
+        read(&mut tracker, &[path], &[report], &[], now_ns);
+        let loss = tracker.figures(&flow).far_loss.expect("it has reported");
+        assert!(loss.whole > 0.0, "what it said stands");
+        loss.recent
+    };
+    assert_eq!(recent(report, 27 * SECOND), Some(0.25));
+    assert_eq!(recent(report, 28 * SECOND), None, "a far end that is gone says nothing");
+    let mut again = report;
+    again.report.receive(&block, 29 * SECOND);
+    assert_eq!(recent(again, 30 * SECOND), Some(0.25));
     let silent = read(&mut tracker, &[path], &[report], &[], 63 * SECOND);
     assert_eq!(silent.ended_reports, [report]);
 }

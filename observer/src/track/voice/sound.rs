@@ -53,7 +53,7 @@ impl Sound {
             runs: Losses(stream.transitions()).runs(),
             adaptive: delays.fitting(),
         };
-        heard.sound(flow, assumptions, at, |far| far.whole)
+        heard.sound(flow, assumptions, at, |far| Some(far.whole))
     }
 
     /// Of a flow since a reading `before`, in which `lost` of `expected` packets did not
@@ -88,7 +88,7 @@ impl Heard {
         flow: &VoiceFlow,
         assumptions: &Assumptions,
         at: At,
-        far_loss: fn(FarLoss) -> f64,
+        far_loss: fn(FarLoss) -> Option<f64>,
     ) -> Sound {
         let late = |buffer: Buffer| self.delays.late(buffer.length(self.adaptive));
         let ratio = |buffer| (late(buffer) as f64 / self.expected.max(1) as f64).min(1.0);
@@ -106,8 +106,9 @@ impl Heard {
             (At::Capture, _) => Evidence::Captured(reception),
             (At::Socket, Direction::Receive) => Evidence::Received(reception),
             (At::Socket, Direction::Transmit) => {
-                let report = |far| Report { loss: Percent::fraction(far_loss(far)), rtt: flow.rtt };
-                Evidence::Sent { packets: self.expected, report: flow.far_loss.map(report) }
+                let report = |loss| Report { loss: Percent::fraction(loss), rtt: flow.rtt };
+                let loss = flow.far_loss.and_then(far_loss);
+                Evidence::Sent { packets: self.expected, report: loss.map(report) }
             }
         };
         Sound {

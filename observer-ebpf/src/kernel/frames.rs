@@ -67,8 +67,8 @@ impl Courses {
 
 /// The first words of the packet of media that lies at [`CUT`].
 #[inline(always)]
-pub(super) fn cut(socket: *mut bpf_sock, direction: u8) -> Option<[u32; 3]> {
-    Some(Courses::side(socket, direction.into(), 0)?.cut)
+pub(super) fn cut(skb: &Skb<'_>, direction: u8) -> Option<[u32; 3]> {
+    Some(Courses::side(skb.socket()?, direction.into(), 0)?.cut)
 }
 
 /// Looks at a segment of a connection that carries datagrams, or may yet.

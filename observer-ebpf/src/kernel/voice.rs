@@ -286,40 +286,55 @@ pub(super) fn datagram<T: Turn>(
         length,
         now,
     };
-    match locate(&ctx, at, &mut packet) {
-        MEDIA => advance::<T>(&ctx, &packet),
-        told => told,
-    }
+    let at = open(&ctx, at, &mut packet.length);
+    let told = read(&ctx, at, &mut packet);
+    if told == MEDIA && locate(&ctx, &mut packet) { advance::<T>(&ctx, &packet) } else { told }
 }
 
-/// Finds whose the packet is. A frame of its own: what is needed in the course of it is not
-/// needed behind it.
+/// Opens channel data that holds media: gives where that lies, and sets its length.
 #[inline(never)]
-fn locate(ctx: &SkBuffContext, at: u32, packet: &mut Packet) -> u32 {
+fn open(ctx: &SkBuffContext, at: u32, length: &mut u32) -> u32 {
     let skb = Skb::new(ctx);
-    let Some(socket) = socket_or_count(&skb) else { return DONE };
-    let direction = packet.key.direction;
-    let words = if at == CUT { frames::cut(socket, direction) } else { skb.words(at) };
-    let Some(words) = words else { return DONE };
-    let mut header = Header::parse(words, packet.length);
-    if header.is_none()
-        && let Some(length) = turn::channel_data(words[0], packet.length)
-        && let Some(inner) = skb.words(at.wrapping_add(CHANNEL_HEADER))
+    let inner = at.wrapping_add(CHANNEL_HEADER);
+    if at != CUT
+        && let Some([first]) = skb.words(at)
+        && let Some(inner_length) = turn::channel_data(first, *length)
+        && skb.words(inner).is_some_and(|words| Header::parse(words, inner_length).is_some())
     {
-        header = Header::parse(inner, length);
-        packet.length = if header.is_some() { length } else { packet.length };
+        *length = inner_length;
+        return inner;
     }
-    let Some(header) = header else {
-        let [first, second, _] = words;
-        return if path::is_ours([first, second], packet.length) { LOOK } else { DONE };
-    };
-    let Ok(ip) = Ip::parse(&skb) else { return DONE };
-    let Some(ports) = skb.head(ip.transport) else { return DONE };
+    at
+}
+
+/// Reads the header of a packet of media. What is none may say something of its path.
+#[inline(never)]
+fn read(ctx: &SkBuffContext, at: u32, packet: &mut Packet) -> u32 {
+    let skb = Skb::new(ctx);
+    let words = if at == CUT { frames::cut(&skb, packet.key.direction) } else { skb.words(at) };
+    let Some(words) = words else { return DONE };
+    if let Some(header) = Header::parse(words, packet.length) {
+        packet.header = header;
+        return MEDIA;
+    }
+    let [first, second, _] = words;
+    if path::is_ours([first, second], packet.length) { LOOK } else { DONE }
+}
+
+/// Finds whose the packet is. A frame of its own, as is the one before: what is needed in the
+/// course of it is not needed behind it.
+#[inline(never)]
+fn locate(ctx: &SkBuffContext, packet: &mut Packet) -> bool {
+    let skb = Skb::new(ctx);
+    let direction = packet.key.direction;
+    let Some(socket) = socket_or_count(&skb) else { return false };
+    let Ok(ip) = Ip::parse(&skb) else { return false };
+    let Some(ports) = skb.head(ip.transport) else { return false };
+    packet.transport = ip.protocol;
     let ends = Ends::of(direction, &ip, ports, socket);
-    packet.key = ends.key(skb.cookie(), direction, &header);
+    packet.key = ends.key(skb.cookie(), direction, &packet.header);
     (packet.local, packet.local_port) = (ends.local, ends.local_port);
-    (packet.header, packet.transport) = (header, ip.protocol);
-    MEDIA
+    true
 }
 
 /// Takes one RTP packet into its flow, if there is one or this makes one. Not

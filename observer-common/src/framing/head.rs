@@ -10,15 +10,14 @@ pub const HEAD: u32 = 16;
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Head {
-    /// In network order: the first byte is the highest.
-    bytes: [u64; 2],
+    /// As they lie in memory.
+    pub(super) words: [u32; 4],
     /// How many came.
     pub(super) came: u32,
-    reserved: u32,
 }
 
 impl Head {
-    pub(super) const NONE: Self = Self { bytes: [0; 2], came: 0, reserved: 0 };
+    pub(super) const NONE: Self = Self { words: [0; 4], came: 0 };
 
     /// With the next `left` bytes of the stream, which lie at `at`.
     #[inline(always)]
@@ -27,27 +26,9 @@ impl Head {
             && left >= HEAD
             && let Some(words) = packet.words(at)
         {
-            return Self::of(words);
+            return Self { words, came: HEAD };
         }
         self.append(packet, at, left)
-    }
-
-    /// As they lie in memory.
-    #[inline(always)]
-    pub(super) const fn words(&self) -> [u32; 4] {
-        let [first, last] = self.bytes;
-        [
-            ((first >> 32) as u32).to_be(),
-            (first as u32).to_be(),
-            ((last >> 32) as u32).to_be(),
-            (last as u32).to_be(),
-        ]
-    }
-
-    #[inline(always)]
-    const fn of(words: [u32; 4]) -> Self {
-        let [first, second, third, fourth] = words;
-        Self { bytes: [pair(first, second), pair(third, fourth)], came: HEAD, reserved: 0 }
     }
 
     /// Byte by byte: it is not wholly there, or begins in another segment. Without a branch,
@@ -55,7 +36,8 @@ impl Head {
     /// So what lies behind the `left` bytes is read too, and counts for nothing.
     #[inline(never)]
     fn append<B: Bytes>(&self, packet: &B, at: u32, left: u32) -> Self {
-        let [mut upper, mut lower] = self.bytes;
+        let [first, second, third, fourth] = self.words.map(u32::from_be);
+        let [mut upper, mut lower] = [pair(first, second), pair(third, fourth)];
         let mut bytes = [0_u64; 2];
         for place in 0..HEAD {
             let ahead = place.wrapping_sub(self.came);
@@ -66,12 +48,13 @@ impl Head {
             lower <<= 8;
             bytes = [bytes[0] << 8 | bytes[1] >> 56, bytes[1] << 8 | byte];
         }
-        Self { bytes, came: (self.came.saturating_add(left)).min(HEAD), reserved: 0 }
+        let [upper, lower] = bytes;
+        let words = [(upper >> 32) as u32, upper as u32, (lower >> 32) as u32, lower as u32];
+        Self { words: words.map(u32::to_be), came: self.came.saturating_add(left).min(HEAD) }
     }
 }
 
-/// Two words as they lie in memory, in network order.
 #[inline(always)]
 const fn pair(upper: u32, lower: u32) -> u64 {
-    (u32::from_be(upper) as u64) << 32 | u32::from_be(lower) as u64
+    (upper as u64) << 32 | lower as u64
 }

@@ -8,7 +8,7 @@ use aya_ebpf::{
 use observer_common::{
     abi::{
         loss::Count,
-        socket::{FRAMED, LOOKS},
+        socket::{FRAMED, LOOKS, Socket},
     },
     bytes::Bytes,
     framing::{Course, Found, Framing, Step},
@@ -45,6 +45,9 @@ struct Side {
     /// The first words of a packet of media that came in two segments.
     cut: [u32; 3],
 }
+
+/// With what is kept of any connection, less than 512 bytes.
+const _: () = assert!(size_of::<Courses>() + size_of::<Socket>() < 512);
 
 impl Courses {
     #[inline(always)]

@@ -13,7 +13,7 @@ use std::{
     io::{BufRead as _, BufReader},
     net::{SocketAddr, UdpSocket},
     path::PathBuf,
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
     thread::sleep,
     time::{Duration, Instant},
 };
@@ -228,7 +228,8 @@ while True:
         peer.sendto(b"\1\1\0\0" + datagram[4:20], sender)
 "#;
 
-const SSRC: u32 = 0x7374_616c;
+const STALLED: u32 = 0x7374_616c;
+const SET_UP: u32 = 0x7365_7475;
 const STOPPED: Duration = Duration::from_millis(200);
 
 fn check(transaction: u8) -> Vec<u8> {
@@ -245,11 +246,11 @@ fn check_with(transaction: u8, attributes: &[u8]) -> Vec<u8> {
     message
 }
 
-fn media(number: u16) -> Vec<u8> {
+fn media(number: u16, ssrc: u32) -> Vec<u8> {
     let mut packet = vec![0x80, 8];
     packet.extend(number.to_be_bytes());
     packet.extend((u32::from(number) * 160).to_be_bytes());
-    packet.extend(SSRC.to_be_bytes());
+    packet.extend(ssrc.to_be_bytes());
     packet.resize(172, 0xd5);
     packet
 }
@@ -262,21 +263,21 @@ fn a_process_that_is_stopped_for_200_ms_has_a_stall_of_200_ms() {
     let observer = Observer::start(&[]);
     let mut command = Command::new("python3");
     command.args(["-c", PEER]).stdout(Stdio::piped());
-    let mut process = command.spawn().unwrap();
+    let mut process = Peer(command.spawn().unwrap());
     let mut line = String::new();
-    BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    BufReader::new(process.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
     let peer = SocketAddr::from(([127, 0, 0, 1], line.trim().parse().unwrap()));
     let near = UdpSocket::bind("127.0.0.1:0").unwrap();
     near.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut buffer = [0; 64];
     let signal = |signal: i32| {
         // SAFETY: the child is not reaped yet, so the number is its own.
-        unsafe { libc::kill(process.id() as i32, signal) };
+        unsafe { libc::kill(process.0.id() as i32, signal) };
     };
     near.send_to(&check(1), peer).unwrap();
     near.recv(&mut buffer).unwrap();
     for number in 0..10 {
-        near.send_to(&media(number), peer).unwrap();
+        near.send_to(&media(number, STALLED), peer).unwrap();
     }
     signal(libc::SIGSTOP);
     near.send_to(&check(2), peer).unwrap();
@@ -285,7 +286,7 @@ fn a_process_that_is_stopped_for_200_ms_has_a_stall_of_200_ms() {
     signal(libc::SIGCONT);
     near.recv(&mut buffer).unwrap();
     let answered = asked.elapsed();
-    let rows = || observer.flows(SSRC);
+    let rows = || observer.flows(STALLED);
     let row = |direction: &str| {
         rows().into_iter().find(|flow| flow.direction.as_deref() == Some(direction))
     };
@@ -307,8 +308,16 @@ fn a_process_that_is_stopped_for_200_ms_has_a_stall_of_200_ms() {
         .filter(|line| line.starts_with("observer_voice_stall_duration_seconds_sum"))
         .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
     assert!(sum.fold(0.0, f64::max) >= 0.2, "{text}");
-    process.kill().unwrap();
-    process.wait().unwrap();
+}
+
+/// It ends when this goes.
+struct Peer(Child);
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        let _ended = self.0.kill();
+        let _reaped = self.0.wait();
+    }
 }
 
 /// A `ClientHello` of DTLS 1.2 that says nothing further.
@@ -344,8 +353,8 @@ fn a_call_is_being_set_up_at_both_of_its_sockets_until_its_media_comes() {
     near.send_to(&hello(), callee).unwrap();
     until(PATIENCE, "the handshake", || phases() == ["media", "media"]);
     for number in 0..10 {
-        near.send_to(&media(number), callee).unwrap();
+        near.send_to(&media(number, SET_UP), callee).unwrap();
     }
     until(PATIENCE, "its media", || phases().is_empty());
-    assert_eq!(observer.flows(SSRC).len(), 2);
+    assert_eq!(observer.flows(SET_UP).len(), 2);
 }

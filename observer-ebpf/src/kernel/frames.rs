@@ -154,6 +154,7 @@ pub(super) extern "C" fn begin(ctx: *mut __sk_buff, direction: u32) -> u32 {
     {
         if let Some(place) = course.behind(&skb, sequence)
             && (framing != course.framing() || !course.leap(&skb, place, sequence))
+            && course.is_proved()
         {
             ledger::count(Count::StreamGap);
         }

@@ -109,11 +109,19 @@ fn send(ends: &Ends, mut voice: Voice, rules: &str, script: Option<fn(u32) -> Fa
     let arrived = tshark::sequence_numbers(&capture, PORT, voice.ssrc);
     let received = seen.only(Direction::Receive, to, voice.ssrc);
     let clock = received.stream.clock_rate;
+    let mut stream = stream(&capture, PORT, voice.ssrc);
+    // What came in probation and was not followed is none of the flow's.
+    let begin = received.stream.base as u16;
+    let before = arrived.iter().position(|number| *number == begin).unwrap_or_default();
+    if before > 0 {
+        (stream.jitter_mean_ms, stream.jitter_max_ms) =
+            tshark::jitter_ms(&capture, PORT, voice.ssrc, clock, before);
+    }
     Outcome {
         transmitted: seen.only(Direction::Transmit, to, voice.ssrc),
         received,
         mean_jitter_ms: tshark::mean_jitter_ms(&capture, PORT, voice.ssrc, clock),
-        stream: stream(&capture, PORT, voice.ssrc),
+        stream,
         truth: Truth::new(voice.first, firewall.count("seen"), &arrived),
         dropped: firewall.count("dropped"),
     }

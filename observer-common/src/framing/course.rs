@@ -59,7 +59,7 @@ pub struct Course {
     framing: Framing,
     /// Which gap gives way to the next.
     oldest: u32,
-    /// Frames that were read, up to [`PROOF`].
+    /// Frames that were read; a check makes them [`PROOF`].
     frames: u32,
     places: [Place; PLACES],
 }

@@ -266,8 +266,9 @@ pub(super) fn sample_one(ctx: *mut __sk_buff, told: u32, at: u32, now: u64) {
 }
 
 /// Takes in the datagram of `length` bytes at `at` bytes into the packet, or [`CUT`], if it is
-/// media, by way of a channel or not: a packet whose sequence number is one of those to be sampled
-/// has told [`SAMPLED`] and the place of its flow. One that may say something of its path has told to [`LOOK`].
+/// media, by way of a channel or not: a packet whose sequence number is one of those to be
+/// sampled has told [`SAMPLED`] and the place of its flow. One that may say something of its
+/// path has told to [`LOOK`].
 #[inline(always)]
 pub(super) fn datagram<T: Turn>(
     ctx: *mut __sk_buff,

@@ -125,8 +125,7 @@ pub(crate) fn counts_agree(
     edges
 }
 
-/// Jitter and the longest gap, within 5 %, the largest jitter within 10, or `least_ms`, whichever
-/// is more.
+/// Jitter and the longest gap, within 5 % or `least_ms`, whichever is more.
 pub(crate) fn times_agree(name: &str, flow: &VoiceFlow, stream: &Stream, least_ms: f64) {
     assert!(do_times_agree(name, flow, stream, least_ms), "{name}: a time is not tshark's");
 }
@@ -137,14 +136,13 @@ pub(crate) fn do_times_agree(name: &str, flow: &VoiceFlow, stream: &Stream, leas
     let ms = |ns: u64| ns as f64 / 1e6;
     let mean = ms(ours.jitter_sum_ns) / ours.jitter_samples as f64;
     let mut agree = true;
-    // The largest is one reading: what tshark makes of a packet in probation is still in it.
-    for (what, ours, theirs, share) in [
-        ("mean jitter", mean, stream.jitter_mean_ms, SHARE),
-        ("largest jitter", ms(ours.jitter_max_ns), stream.jitter_max_ms, 2.0 * SHARE),
-        ("longest gap", ms(ours.delta_max_ns), stream.delta_max_ms, SHARE),
+    for (what, ours, theirs) in [
+        ("mean jitter", mean, stream.jitter_mean_ms),
+        ("largest jitter", ms(ours.jitter_max_ns), stream.jitter_max_ms),
+        ("longest gap", ms(ours.delta_max_ns), stream.delta_max_ms),
     ] {
         println!("{name}: {what} {ours:.3} ms (tshark {theirs:.3} ms)");
-        agree &= (ours - theirs).abs() <= (theirs * share).max(least_ms);
+        agree &= (ours - theirs).abs() <= (theirs * SHARE).max(least_ms);
     }
     agree
 }

@@ -86,20 +86,31 @@ pub(crate) fn framed_sequence_numbers(capture: &CaptureFile, port: u16, ssrc: u3
     numbers.map(|number| number.parse().expect("a sequence number")).collect()
 }
 
-/// The mean of the jitter of one stream, in ms: RFC 3550 appendix A.8, as it stands there,
-/// over tshark's reading of times and timestamps. tshark's own needs to know the clock. As it
-/// does, this leaves out of the mean packets out of order and the first of a talkspurt.
+/// The mean of the jitter of one stream, in ms: see [`jitter_ms`].
 pub(crate) fn mean_jitter_ms(capture: &CaptureFile, port: u16, ssrc: u32, clock_rate: u32) -> f64 {
+    jitter_ms(capture, port, ssrc, clock_rate, 0).0
+}
+
+/// The mean and the maximum of the jitter of one stream without its first packets, in ms: RFC 3550 appendix A.8, as it stands there,
+/// over tshark's reading of times and timestamps. tshark's own needs to know the clock. As it
+/// does, this leaves out packets out of order and the first of a talkspurt.
+pub(crate) fn jitter_ms(
+    capture: &CaptureFile,
+    port: u16,
+    ssrc: u32,
+    clock_rate: u32,
+    without: usize,
+) -> (f64, f64) {
     let filter = format!("udp.dstport == {port} && rtp.ssrc == {ssrc:#x}");
     let mut words = vec!["-Y", &filter, "-T", "fields"];
     for field in ["frame.time_relative", "rtp.timestamp", "rtp.seq", "rtp.marker"] {
         words.extend(["-e", field]);
     }
     let text = tshark(capture, port, &words);
-    let mut packets = text.lines().map(Packet::of);
+    let mut packets = text.lines().map(Packet::of).skip(without);
     let mut before = packets.next().expect("there is a first packet");
     let mut highest = before.sequence;
-    let (mut jitter, mut sum, mut samples) = (0.0, 0.0, 0.0);
+    let (mut jitter, mut sum, mut samples, mut largest) = (0.0, 0.0, 0.0, 0.0_f64);
     for packet in packets {
         // Timestamps wrap, and so do sequence numbers.
         let step = packet.timestamp.wrapping_sub(before.timestamp) as i32;
@@ -108,12 +119,12 @@ pub(crate) fn mean_jitter_ms(capture: &CaptureFile, port: u16, ssrc: u32, clock_
         if (packet.sequence.wrapping_sub(highest) as i16) > 0 {
             highest = packet.sequence;
             if !packet.marker {
-                (sum, samples) = (sum + jitter, samples + 1.0);
+                (sum, samples, largest) = (sum + jitter, samples + 1.0, largest.max(jitter));
             }
         }
         before = packet;
     }
-    sum / samples * 1e3
+    (sum / samples * 1e3, largest * 1e3)
 }
 
 /// What RFC 3550 wants to know of a packet.

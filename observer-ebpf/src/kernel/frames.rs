@@ -165,7 +165,10 @@ pub(super) extern "C" fn begin(ctx: *mut __sk_buff, direction: u32) -> u32 {
         return NO_FRAMES;
     }
     let created = Courses::side(socket, direction, BPF_SK_STORAGE_GET_F_CREATE);
-    let Some(Side { course, .. }) = created else { return NO_FRAMES };
+    let Some(Side { course, .. }) = created else {
+        ledger::count(Count::CandidateFailed);
+        return NO_FRAMES;
+    };
     course.begin(framing, sequence);
     *looks = FRAMED;
     FRAMES

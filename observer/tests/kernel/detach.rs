@@ -61,12 +61,15 @@ fn nothing_is_attached_after_a_kill() {
         hold();
     }
     let name = thread::current().name().unwrap().to_owned();
+    // Until it executes, the child has a copy of every socket: no other test's may be open.
+    let turn = Observation::shared();
     let mut child = Command::new(env::current_exe().unwrap())
         .args(["--exact", "kernel::detach::nothing_is_attached_after_a_kill", "--nocapture"])
         .env(HOLD, "1")
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
+    drop(turn);
     let output = BufReader::new(child.stdout.take().unwrap());
     let line = output
         .lines()

@@ -2,9 +2,13 @@
 
 mod secret;
 
+mod telemetry;
+
+mod voice;
+
 use std::{
-    net::SocketAddr,
-    num::NonZeroU32,
+    net::{IpAddr, SocketAddr},
+    num::{NonZeroU8, NonZeroU32},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -18,6 +22,8 @@ use serde_json::Value;
 
 pub use configuration::otlp::{Endpoint, EndpointError, Protocol};
 pub use secret::Secret;
+pub use telemetry::Telemetry;
+pub use voice::Voice;
 
 /// Read when no other file is named, and only if it is there.
 const DEFAULT_FILE: &str = "/etc/vc-server/vc-server.yaml";
@@ -127,6 +133,34 @@ pub struct Settings {
     #[serde(with = "humantime_serde")]
     #[schemars(with = "Option<String>")]
     ring_timeout: Option<Duration>,
+    /// Where to hear voice, over UDP [default: the address and port of `listen`]
+    #[arg(long, global = true, env = "VC_VOICE_LISTEN", value_name = "IP:PORT")]
+    voice_listen: Option<SocketAddr>,
+    /// Ports for voice, from that of `voice_listen` on, each with a thread [default: 1]
+    #[arg(long, global = true, env = "VC_VOICE_PORTS", value_name = "N")]
+    voice_ports: Option<NonZeroU8>,
+    /// Addresses that clients are told to reach voice at, such as that of a NAT, separated by
+    /// commas [default: that of `voice_listen`, or of every interface]
+    #[arg(
+        long,
+        global = true,
+        env = "VC_VOICE_ADVERTISE",
+        value_name = "IP",
+        value_delimiter = ','
+    )]
+    voice_advertise: Option<Vec<IpAddr>>,
+    /// How many are heard at once in a voice room [default: 10]
+    #[arg(long, global = true, env = "VC_VOICE_SPEAKERS", value_name = "N")]
+    voice_speakers: Option<NonZeroU8>,
+    /// Voice sessions that there may be at once [default: 1000]
+    #[arg(long, global = true, env = "VC_MAX_VOICE_SESSIONS", value_name = "N")]
+    max_voice_sessions: Option<NonZeroU32>,
+    /// How long a client may take to connect its voice, and to come back when it is lost
+    /// [default: 15s]
+    #[arg(long, global = true, env = "VC_VOICE_TIMEOUT", value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[serde(with = "humantime_serde")]
+    #[schemars(with = "Option<String>")]
+    voice_timeout: Option<Duration>,
     /// How long connections may take to end when the server does [default: 10s]
     #[arg(long, global = true, env = "VC_SHUTDOWN_TIMEOUT", value_name = "TIME", value_parser = humantime::parse_duration)]
     #[serde(with = "humantime_serde")]
@@ -229,33 +263,10 @@ pub struct Config {
     pub ring_timeout: Duration,
     /// Of the drain.
     pub shutdown_timeout: Duration,
+    /// Of calls.
+    pub voice: Voice,
     /// What is told, and to whom.
     pub telemetry: Telemetry,
-}
-
-/// What is told, and to whom.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Telemetry {
-    /// Whether anything is exported.
-    pub enabled: bool,
-    /// Whether traces are, if anything is.
-    pub traces: bool,
-    /// Whether metrics are, if anything is.
-    pub metrics: bool,
-    /// Whether logs are, if anything is.
-    pub logs: bool,
-    /// The collector.
-    pub endpoint: Endpoint,
-    /// What it is spoken to.
-    pub protocol: Protocol,
-    /// `service.name`.
-    pub service_name: String,
-    /// Of new traces.
-    pub sampler_ratio: f64,
-    /// Sentry's.
-    pub sentry_dsn: Option<Secret>,
-    /// Of log lines.
-    pub log: Severity,
 }
 
 /// What is wrong with a configuration.
@@ -295,6 +306,17 @@ pub enum ConfigError {
     /// The file gives a number that is none of these.
     #[error("`session_buffer: {0}` is not between 16 and 65536")]
     Buffer(u32),
+    /// There are not that many ports.
+    #[error("`voice_ports: {ports}` from port {from} on are more than there are")]
+    Ports {
+        /// How many.
+        ports: NonZeroU8,
+        /// From there on.
+        from: u16,
+    },
+    /// An address is none that a client can reach.
+    #[error("`voice_advertise: {0}` is no address that clients can reach")]
+    Advertise(IpAddr),
     /// The endpoint does not go with the protocol.
     #[error("`otlp_endpoint: {0}`: {1}")]
     Endpoint(Endpoint, EndpointError),
@@ -351,6 +373,12 @@ impl Config {
             ("resume_window", time(self.resume_window)),
             ("session_buffer", self.session_buffer.into()),
             ("ring_timeout", time(self.ring_timeout)),
+            ("voice_listen", self.voice.listen.to_string().into()),
+            ("voice_ports", self.voice.ports.get().into()),
+            ("voice_advertise", self.voice.advertise.iter().map(ToString::to_string).collect()),
+            ("voice_speakers", self.voice.speakers.get().into()),
+            ("max_voice_sessions", self.voice.sessions.get().into()),
+            ("voice_timeout", time(self.voice.timeout)),
             ("shutdown_timeout", time(self.shutdown_timeout)),
             ("observability_enabled", told.enabled.into()),
             ("traces_enabled", told.traces.into()),
@@ -374,6 +402,7 @@ impl Config {
             ("heartbeat_interval", self.heartbeat_interval, second / 10, HOUR),
             ("resume_window", self.resume_window, Duration::ZERO, HOUR),
             ("ring_timeout", self.ring_timeout, second / 10, HOUR),
+            ("voice_timeout", self.voice.timeout, second / 10, HOUR),
             ("shutdown_timeout", self.shutdown_timeout, Duration::ZERO, HOUR),
         ] {
             if !(least..=most).contains(&value) {
@@ -389,27 +418,8 @@ impl Config {
             }
             _ => {}
         }
+        self.voice.validate()?;
         self.telemetry.validate()
-    }
-}
-
-impl Telemetry {
-    fn validate(&self) -> Result<(), ConfigError> {
-        if !(0.0..=1.0).contains(&self.sampler_ratio) {
-            return Err(ConfigError::Ratio(self.sampler_ratio));
-        }
-        if self.service_name.trim().is_empty() {
-            return Err(ConfigError::Name);
-        }
-        if let Err(error) = self.endpoint.target(self.protocol, "traces") {
-            return Err(ConfigError::Endpoint(self.endpoint.clone(), error));
-        }
-        match &self.sentry_dsn {
-            Some(dsn) if dsn.expose().parse::<sentry::types::Dsn>().is_err() => {
-                Err(ConfigError::Dsn)
-            }
-            _ => Ok(()),
-        }
     }
 }
 
@@ -445,9 +455,10 @@ fn effective(given: Settings, file: Settings) -> Result<Config, ConfigError> {
     }
     let protocol = value!(otlp_protocol, Protocol::default());
     let ratio = if environment == Environment::Production { 0.1 } else { 1.0 };
+    let listen = value!(listen, ([127, 0, 0, 1], 8080).into());
     let config = Config {
         environment,
-        listen: value!(listen, ([127, 0, 0, 1], 8080).into()),
+        listen,
         database: value!(database, "vc-server.db".into()),
         jwt_secret: value!(jwt_secret),
         access_token_lifetime: value!(access_token_lifetime, HOUR / 4),
@@ -462,6 +473,14 @@ fn effective(given: Settings, file: Settings) -> Result<Config, ConfigError> {
         session_buffer: buffer as usize,
         ring_timeout: value!(ring_timeout, Duration::from_secs(60)),
         shutdown_timeout: value!(shutdown_timeout, Duration::from_secs(10)),
+        voice: Voice {
+            listen: value!(voice_listen, listen),
+            ports: value!(voice_ports, NonZeroU8::MIN),
+            advertise: value!(voice_advertise, Vec::new()),
+            speakers: value!(voice_speakers, NonZeroU8::MIN.saturating_add(9)),
+            sessions: value!(max_voice_sessions, number(1_000)),
+            timeout: value!(voice_timeout, Duration::from_secs(15)),
+        },
         telemetry: Telemetry {
             enabled,
             traces: value!(traces_enabled, true),

@@ -89,7 +89,8 @@ impl App {
         );
         let (s, h, m) = (&store, &hub, &metrics);
         let chat = Chat::new(s.clone(), Arc::clone(h), m.clone(), config.messages_per_minute);
-        let voice = Voice::new(s.clone(), Arc::clone(h), m.clone(), config.ring_timeout);
+        let (patience, plan) = (config.ring_timeout, &config.voice);
+        let voice = Voice::start(s.clone(), Arc::clone(h), m.clone(), patience, plan)?;
         let gateway = Gateway::new(
             store.clone(),
             Arc::clone(&hub),
@@ -126,7 +127,7 @@ impl App {
         }
         tracing::info!(target: LOG, event = "server.stop", outcome = "success", "connections are drained");
         let _gone = end.send(());
-        self.voice.shut_down();
+        self.voice.shut_down().await;
         let drained = async { tokio::join!(server, self.gateway.shut_down()) };
         // What does not end in time is cut off.
         let _either_way = timeout(self.config.shutdown_timeout, drained).await;

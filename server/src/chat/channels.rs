@@ -126,6 +126,7 @@ pub(super) async fn delete(
     let _turn = chat.0.order.turn(id).await?;
     chat.0.store.delete_channel(id).await?;
     let gone = Gone { id, community_id: access.community };
+    chat.0.hub.channel_gone(id);
     chat.0.hub.tell(Room::of(&access), Event::new("channel.deleted", &gone));
     Ok(StatusCode::NO_CONTENT)
 }

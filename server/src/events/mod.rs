@@ -9,6 +9,7 @@ use std::{
 };
 
 use serde::Serialize;
+use tokio::sync::broadcast;
 
 pub use session::{Attached, Backlog, Ended, Resumed, Session};
 
@@ -28,6 +29,20 @@ impl Room {
         access.community.map_or(Self::Dm(access.channel), Self::Community)
     }
 }
+
+/// Somebody or something is not where it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gone {
+    /// A user is in a room no more.
+    Member(i64, Room),
+    /// A room is no more.
+    Room(Room),
+    /// A channel is no more.
+    Channel(i64),
+}
+
+/// Departures that whoever watches them may be behind.
+const BEHIND: usize = 1_024;
 
 /// Something that sessions are told, put into words once for all of them.
 #[derive(Debug)]
@@ -60,6 +75,7 @@ pub struct Hub {
     users: Mutex<HashMap<i64, Presence>>,
     rooms: RwLock<HashMap<Room, HashMap<String, Arc<Session>>>>,
     sessions: Mutex<HashMap<String, Arc<Session>>>,
+    gone: broadcast::Sender<Gone>,
 }
 
 /// What is known of a user with a session.
@@ -113,7 +129,19 @@ impl Hub {
             users: Mutex::default(),
             rooms: RwLock::default(),
             sessions: Mutex::default(),
+            gone: broadcast::Sender::new(BEHIND),
         }
+    }
+
+    /// All departures from here on.
+    #[must_use]
+    pub fn watch(&self) -> broadcast::Receiver<Gone> {
+        self.gone.subscribe()
+    }
+
+    /// A channel is no more.
+    pub fn channel_gone(&self, channel: i64) {
+        let _nobody_watches = self.gone.send(Gone::Channel(channel));
     }
 
     /// Begins a session, in no room yet, unless its user has `most`. Says how many
@@ -181,6 +209,7 @@ impl Hub {
 
     /// Has no session of a user hear a room.
     pub fn leave(&self, user: i64, room: Room) {
+        let _nobody_watches = self.gone.send(Gone::Member(user, room));
         let mut users = lock(&self.users);
         let Some(presence) = users.get_mut(&user) else { return };
         presence.departures += 1;
@@ -196,6 +225,7 @@ impl Hub {
 
     /// Ends a room, for everybody.
     pub fn close(&self, room: Room) {
+        let _nobody_watches = self.gone.send(Gone::Room(room));
         let mut users = lock(&self.users);
         for presence in users.values_mut().filter(|presence| presence.rooms.contains(&room)) {
             presence.departures += 1;

@@ -75,7 +75,7 @@ impl Attribute {
 use Carrier::{Logs, Metrics, Sentry, Spans};
 
 /// The one list. What is not on it is removed, whoever set it.
-pub const ATTRIBUTES: [Attribute; 27] = [
+pub const ATTRIBUTES: [Attribute; 28] = [
     Attribute::new("http.request.method", &[Spans, Metrics, Logs, Sentry]),
     Attribute::new("http.route", &[Spans, Metrics, Logs, Sentry]),
     Attribute::new("http.response.status_code", &[Spans, Metrics, Logs, Sentry]),
@@ -89,6 +89,7 @@ pub const ATTRIBUTES: [Attribute; 27] = [
     Attribute::new("vc.connect.kind", &[Spans, Metrics, Logs]),
     Attribute::new("vc.message.via", &[Spans, Metrics]),
     Attribute::new("vc.signal", &[Metrics, Logs]),
+    Attribute::new("voice.ice_ufrag", &[Spans, Logs]),
     Attribute::new("reason", &[Metrics]),
     Attribute::new("websocket.close.code", &[Spans, Metrics, Logs]),
     Attribute::new("websocket.initiator", &[Spans, Metrics, Logs]),
@@ -118,7 +119,7 @@ pub struct Span {
 pub const REQUEST: &str = "{http.request.method} {http.route}";
 
 /// Every span.
-pub const SPANS: [Span; 9] = [
+pub const SPANS: [Span; 10] = [
     Span {
         name: REQUEST,
         attributes: &[
@@ -141,8 +142,12 @@ pub const SPANS: [Span; 9] = [
         name: "ws.session",
         attributes: &["outcome", "websocket.close.code", "websocket.initiator", "socket.cookie"],
     },
-    Span { name: "voice.session_join", attributes: &["outcome"] },
-    Span { name: "voice.session", attributes: &["outcome"] },
+    Span { name: "voice.call_join", attributes: &["outcome"] },
+    Span {
+        name: "voice.session_join",
+        attributes: &["outcome", "socket.cookie", "voice.ice_ufrag"],
+    },
+    Span { name: "voice.session", attributes: &["outcome", "socket.cookie", "voice.ice_ufrag"] },
     Span {
         name: "db.query",
         attributes: &[
@@ -353,6 +358,50 @@ pub const CALL_JOIN_DURATION: Metric = Metric {
     meaning: "From a call's start to the end of an invitation",
 };
 
+/// Voice sessions.
+pub const VOICE_SESSIONS: Metric = Metric {
+    name: "vc.voice.sessions",
+    kind: Kind::UpDownCounter,
+    unit: "{session}",
+    attributes: &[],
+    meaning: "Voice sessions whose media is connected",
+};
+
+/// Attempts to join a voice room.
+pub const VOICE_JOINS: Metric = counter(
+    "vc.voice.joins",
+    "{join}",
+    &["outcome"],
+    "Attempts to join a voice room: a success is one whose media was connected",
+);
+
+/// How long they took.
+pub const VOICE_JOIN_DURATION: Metric = Metric {
+    name: "vc.voice.join.duration",
+    kind: Kind::Histogram(&[
+        0.05, 0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 7.5, 10.0, 15.0, 30.0,
+    ]),
+    unit: "s",
+    attributes: &["outcome"],
+    meaning: "From the request to join a voice room to its media being connected, or to the end of the attempt",
+};
+
+/// Packets that were passed on.
+pub const VOICE_FORWARDED: Metric = counter(
+    "vc.voice.packets.forwarded",
+    "{packet}",
+    &[],
+    "RTP packets sent to listeners: one that five hear counts five times",
+);
+
+/// Packets that were not.
+pub const VOICE_DROPPED: Metric = counter(
+    "vc.voice.packets.dropped",
+    "{packet}",
+    &["reason"],
+    "Datagrams that were received on a voice port and not made use of, and RTP packets that were not passed on",
+);
+
 /// Exports that failed.
 pub const EXPORTS_FAILED: Metric = counter(
     "vc.telemetry.exports_failed",
@@ -370,7 +419,7 @@ pub const ITEMS_DROPPED: Metric = counter(
 );
 
 /// Every metric.
-pub const METRICS: [&Metric; 22] = [
+pub const METRICS: [&Metric; 27] = [
     &HTTP_DURATION,
     &HTTP_ACTIVE,
     &DB_DURATION,
@@ -391,6 +440,11 @@ pub const METRICS: [&Metric; 22] = [
     &CALLS,
     &CALL_JOINS,
     &CALL_JOIN_DURATION,
+    &VOICE_SESSIONS,
+    &VOICE_JOINS,
+    &VOICE_JOIN_DURATION,
+    &VOICE_FORWARDED,
+    &VOICE_DROPPED,
     &EXPORTS_FAILED,
     &ITEMS_DROPPED,
 ];
@@ -405,7 +459,7 @@ pub struct Event {
 }
 
 /// Every kind of log line.
-pub const EVENTS: [Event; 11] = [
+pub const EVENTS: [Event; 13] = [
     Event {
         name: "server.start",
         fields: &["otlp.endpoint", "otlp.protocol", "sampler", "signals"],
@@ -424,6 +478,8 @@ pub const EVENTS: [Event; 11] = [
         fields: &["websocket.close.code", "websocket.initiator", "socket.cookie", "duration_ms"],
     },
     Event { name: "call.end", fields: &["duration_ms"] },
+    Event { name: "voice.open", fields: &["socket.cookie", "voice.ice_ufrag", "duration_ms"] },
+    Event { name: "voice.close", fields: &["socket.cookie", "voice.ice_ufrag", "duration_ms"] },
     Event { name: "telemetry.export", fields: &["vc.signal"] },
     Event { name: DEPENDENCY, fields: &["code.namespace"] },
 ];

@@ -1,6 +1,9 @@
 //! The instruments, each with its call for whoever counts.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use opentelemetry::{
     KeyValue,
@@ -12,6 +15,7 @@ use super::{
     delivery::Tally,
     outcome::Outcome,
     process,
+    voice::{self, VoiceTally},
 };
 
 /// Every instrument.
@@ -33,6 +37,10 @@ pub struct Metrics {
     calls: UpDownCounter<i64>,
     call_joins: Counter<u64>,
     call_join_duration: Histogram<f64>,
+    voice_sessions: UpDownCounter<i64>,
+    voice_joins: Counter<u64>,
+    voice_join_duration: Histogram<f64>,
+    voice_packets: Arc<VoiceTally>,
 }
 
 /// A request, as its metrics tell it from others.
@@ -86,6 +94,10 @@ impl Metrics {
             calls: up_down(meter, &contract::CALLS),
             call_joins: counter(meter, &contract::CALL_JOINS),
             call_join_duration: histogram(meter, &contract::CALL_JOIN_DURATION),
+            voice_sessions: up_down(meter, &contract::VOICE_SESSIONS),
+            voice_joins: counter(meter, &contract::VOICE_JOINS),
+            voice_join_duration: histogram(meter, &contract::VOICE_JOIN_DURATION),
+            voice_packets: voice::observe(meter),
         }
     }
 
@@ -202,6 +214,24 @@ impl Metrics {
     pub fn call_join(&self, outcome: Outcome, took: Duration) {
         self.call_joins.add(1, &[outcome.attribute()]);
         self.call_join_duration.record(took.as_secs_f64(), &[outcome.attribute()]);
+    }
+
+    /// The media of a voice session is connected while this is.
+    #[must_use]
+    pub fn voice_session(&self) -> Present {
+        Present::new(&self.voice_sessions, Vec::new())
+    }
+
+    /// An attempt to join a voice room ended.
+    pub fn voice_join(&self, outcome: Outcome, took: Duration) {
+        self.voice_joins.add(1, &[outcome.attribute()]);
+        self.voice_join_duration.record(took.as_secs_f64(), &[outcome.attribute()]);
+    }
+
+    /// Where voice packets are counted.
+    #[must_use]
+    pub fn voice_packets(&self) -> Arc<VoiceTally> {
+        Arc::clone(&self.voice_packets)
     }
 }
 

@@ -8,6 +8,8 @@ mod delivery;
 
 mod process;
 
+mod voice;
+
 pub mod metrics;
 
 pub mod tracing;
@@ -47,6 +49,7 @@ use output::Output;
 use transport::Transport;
 
 pub use outcome::Outcome;
+pub use voice::{Dropped, VoiceTally};
 
 /// `service.version`, and Sentry's release.
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");

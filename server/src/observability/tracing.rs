@@ -3,7 +3,7 @@
 
 use axum::http::HeaderMap;
 use opentelemetry::{
-    Context, global,
+    Array, Context, StringValue, Value, global,
     propagation::{Extractor, Injector},
     trace::TraceContextExt as _,
 };
@@ -121,21 +121,67 @@ fn below(span: Span, parent: Context) -> Span {
     span
 }
 
-/// `voice.session_join`
-pub(crate) fn voice_join() -> Span {
-    info_span!(target: SPAN, "voice.session_join", otel.status_code = Empty, outcome = Empty)
+/// `voice.call_join`
+pub(crate) fn call_join() -> Span {
+    info_span!(target: SPAN, "voice.call_join", otel.status_code = Empty, outcome = Empty)
+}
+
+/// `voice.session_join`, by a message of the gateway that may bring its own context.
+pub(crate) fn voice_join(gateway: &Span, context: &impl Extractor) -> Span {
+    let span = info_span!(
+        target: SPAN,
+        parent: None,
+        "voice.session_join",
+        otel.status_code = Empty,
+        outcome = Empty,
+        socket.cookie = Empty,
+    );
+    if !continue_from(&span, context) {
+        span.add_link(gateway.context().span().span_context().clone());
+    }
+    span
 }
 
 /// `voice.session`
-pub(crate) fn voice_session() -> Span {
+pub(crate) fn voice_session(join: &Span, key: &VoiceKey) -> Span {
     let span = info_span!(
         target: SPAN,
         parent: None,
         "voice.session",
         otel.status_code = Empty,
         outcome = Empty,
+        socket.cookie = Empty,
     );
-    below(span, Span::current().context())
+    let span = below(span, join.context());
+    key.record(&span);
+    span
+}
+
+/// By what the kernel's figures of a voice session are found.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct VoiceKey {
+    /// `SO_COOKIE` of the voice port, which many sessions share.
+    pub(crate) cookie: Option<u64>,
+    /// `USERNAME` of the client's connectivity checks (RFC 8445, 7.2.2): our fragment, a
+    /// colon, the client's. One more after each restart of ICE.
+    pub(crate) ufrags: Vec<String>,
+}
+
+impl VoiceKey {
+    /// Puts it onto a span, in place of what was there.
+    pub(crate) fn record(&self, span: &Span) {
+        if let Some(cookie) = self.cookie {
+            span.record("socket.cookie", attribute(cookie));
+        }
+        match &self.ufrags[..] {
+            [] => {}
+            [one] => span.set_attribute("voice.ice_ufrag", one.clone()),
+            all => {
+                let all = all.iter().cloned().map(StringValue::from).collect();
+                span.set_attribute("voice.ice_ufrag", Value::Array(Array::String(all)));
+            }
+        }
+    }
 }
 
 /// `db.query`

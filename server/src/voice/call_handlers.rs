@@ -119,7 +119,7 @@ pub(super) async fn leave(
 
 /// In a span of its own.
 async fn joining(work: impl Future<Output = Result<Call, Problem>>) -> Result<Call, Problem> {
-    let span = spans::voice_join();
+    let span = spans::call_join();
     let result = work.instrument(span.clone()).await;
     spans::finish(&span, outcome(&result));
     result

@@ -34,6 +34,7 @@ use crate::{
     },
     problem::Problem,
     store::{Sent, Store, StoreError},
+    voice::Welcome,
 };
 
 /// How long a client may take to say which session it wants.
@@ -302,6 +303,7 @@ impl Connection {
         }
         let user = self.claims.sub;
         let chat = &self.gateway.chat;
+        let mut about = None;
         let done = match said {
             Said::Identify {} | Said::Resume { .. } => {
                 return Err(Closed::ByServer(Reason::OutOfTurn));
@@ -328,10 +330,39 @@ impl Connection {
                 }
                 Ok(())
             }
+            Said::VoiceJoin { channel_id, sdp, muted, context } => {
+                let span = spans::voice_join(session, &context);
+                let entered = self.gateway.voice.enter(user, channel_id, &sdp, muted, &span).await;
+                return match entered {
+                    Ok(Welcome { sdp, participants }) => {
+                        let (sdp, participants) = (&*sdp, &*participants);
+                        say(socket, &Says::VoiceJoined { channel_id, sdp, participants }).await
+                    }
+                    Err(problem) => refuse(socket, "voice_join", &problem).await,
+                };
+            }
+            Said::VoiceOffer { sdp } => {
+                return match self.gateway.voice.renegotiate(user, sdp).await {
+                    Ok(sdp) => say(socket, &Says::VoiceAnswer { sdp: &sdp }).await,
+                    Err(problem) => refuse(socket, "voice_offer", &problem).await,
+                };
+            }
+            Said::VoiceCandidate { candidate } => {
+                about = Some("voice_candidate");
+                self.gateway.voice.candidate(user, candidate)
+            }
+            Said::VoiceMute { muted } => {
+                about = Some("voice_mute");
+                self.gateway.voice.mute(user, muted)
+            }
+            Said::VoiceLeave {} => {
+                about = Some("voice_leave");
+                self.gateway.voice.exit(user)
+            }
         };
         match done {
             Ok(()) => Ok(()),
-            Err(problem) => say(socket, &Says::error(&problem, None)).await,
+            Err(problem) => say(socket, &Says::error(&problem, about, None)).await,
         }
     }
 
@@ -358,7 +389,7 @@ impl Connection {
             Ok(Sent::New(message) | Sent::Before(message)) => {
                 say(socket, &Says::Ack { nonce, message }).await
             }
-            Err(problem) => say(socket, &Says::error(problem, nonce)).await,
+            Err(problem) => say(socket, &Says::error(problem, None, nonce)).await,
         }
     }
 
@@ -429,6 +460,15 @@ async fn put(socket: &mut WebSocket, message: Message) -> Result<(), Closed> {
         Ok(Err(_)) => Err(Closed::ByClient(None)),
         Err(_) => Err(Closed::ByServer(Reason::Slow)),
     }
+}
+
+/// Says that something was not done.
+async fn refuse(
+    socket: &mut WebSocket,
+    what: &'static str,
+    problem: &Problem,
+) -> Result<(), Closed> {
+    say(socket, &Says::error(problem, Some(what), None)).await
 }
 
 /// Says why, and waits a moment for the other end to hear it.

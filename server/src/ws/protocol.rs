@@ -10,7 +10,7 @@ use crate::{
     events::{Event, Status},
     problem::Problem,
     store::Message,
-    voice::CallView,
+    voice::{CallView, Participant},
 };
 
 /// The subprotocol.
@@ -44,6 +44,23 @@ pub(super) enum Said {
     Read { channel_id: i64, message_id: i64 },
     /// Is there, or is not.
     Presence { status: Status },
+    /// Wants to talk in a channel, and offers how.
+    VoiceJoin {
+        channel_id: i64,
+        sdp: String,
+        #[serde(default)]
+        muted: bool,
+        #[serde(flatten)]
+        context: TraceContext,
+    },
+    /// Offers something else, such as another path.
+    VoiceOffer { sdp: String },
+    /// Names an address of its own.
+    VoiceCandidate { candidate: String },
+    /// Is not to be heard, or is.
+    VoiceMute { muted: bool },
+    /// Wants to talk no more.
+    VoiceLeave {},
 }
 
 /// W3C Trace Context and Baggage, as headers have them.
@@ -99,8 +116,14 @@ pub(super) enum Says<'a> {
     Authenticated {},
     /// A message is kept.
     Ack { nonce: Option<&'a str>, message: &'a Message },
+    /// A channel is about to be talked in, and these talk there.
+    VoiceJoined { channel_id: i64, sdp: &'a str, participants: &'a [Participant] },
+    /// What is agreed upon.
+    VoiceAnswer { sdp: &'a str },
     /// Something was not done.
     Error {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        about: Option<&'static str>,
         code: &'static str,
         title: String,
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -111,13 +134,17 @@ pub(super) enum Says<'a> {
 }
 
 impl<'a> Says<'a> {
-    pub(super) fn error(problem: &Problem, nonce: Option<&'a str>) -> Self {
+    pub(super) fn error(
+        problem: &Problem,
+        about: Option<&'static str>,
+        nonce: Option<&'a str>,
+    ) -> Self {
         let retry_after_ms = match problem {
             Problem::TooOften(wait) => Some(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
             _ => None,
         };
         let (_, code) = problem.kind();
-        Self::Error { code, title: problem.to_string(), nonce, retry_after_ms }
+        Self::Error { about, code, title: problem.to_string(), nonce, retry_after_ms }
     }
 
     pub(super) fn text(&self) -> String {

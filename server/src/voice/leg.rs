@@ -1,0 +1,305 @@
+//! The media of one participant: str0m's connection, where the microphone comes in and where
+//! others go out.
+
+use std::{collections::HashMap, net::SocketAddr, time::Instant};
+
+use str0m::{
+    Candidate, Event, Input, Output, Rtc, RtcConfig, RtcError,
+    change::SdpOffer,
+    config::DtlsCert,
+    crypto::from_feature_flags,
+    format::Codec,
+    media::{Direction, MediaAdded, MediaKind, Mid, Pt},
+    net::{Protocol, Receive},
+    rtp::{Extension, ExtensionMap, ExtensionValues, RtpPacket, RtpWrite, Ssrc},
+};
+
+use crate::problem::Problem;
+
+/// Lines of media that an offer may have.
+const MOST_LINES: usize = 33;
+
+/// Addresses of its own that a client may name: the server checks each.
+const MOST_CANDIDATES: u8 = 16;
+
+/// Identifiers that a browser gives to these of itself.
+const EXTENSIONS: [(u8, Extension); 2] = [(1, Extension::AudioLevel), (4, Extension::RtpMid)];
+
+/// What all legs have in common.
+#[derive(Clone)]
+pub(super) struct Kit {
+    config: RtcConfig,
+}
+
+/// The media of one participant.
+pub(super) struct Leg {
+    rtc: Rtc,
+    opus: Pt,
+    slots: Vec<Slot>,
+    /// Sequence numbers of others, where they began to be sent here. A listener cannot know
+    /// how often they wrapped before (RFC 3711, 3.3.1).
+    begun: HashMap<usize, u64>,
+    candidates: u8,
+    names: Names,
+}
+
+/// Where one other goes out.
+#[derive(Debug)]
+struct Slot {
+    mid: Mid,
+    /// And the identifier of the stream.
+    holder: Option<(usize, u32)>,
+}
+
+/// Fragments of the name that checks of ICE bear.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Names {
+    /// The server's.
+    pub(super) ours: String,
+    /// The client's.
+    pub(super) theirs: String,
+}
+
+impl Names {
+    /// `USERNAME` of the client's checks: RFC 8445, 7.2.2.
+    pub(super) fn username(&self) -> String {
+        format!("{}:{}", self.ours, self.theirs)
+    }
+}
+
+/// Why an offer is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum OfferError {
+    Malformed,
+    NoAudio,
+    TooMany,
+    Unacceptable,
+}
+
+impl OfferError {
+    /// For clients.
+    pub(super) const fn problem(self) -> Problem {
+        Problem::Invalid(match self {
+            Self::Malformed => "`sdp` is no offer",
+            Self::NoAudio => "`sdp` offers no Opus",
+            Self::TooMany => "`sdp` has more than 33 lines of media, or 16 candidates for each",
+            Self::Unacceptable => "`sdp` asks for what cannot be had",
+        })
+    }
+}
+
+/// How a packet was passed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Written {
+    Done,
+    /// The listener has no slot for whoever sent it.
+    NoSlot,
+    /// It is from before the listener came.
+    Late,
+}
+
+impl Kit {
+    /// With a certificate of this process.
+    pub(super) fn new() -> Option<Self> {
+        let provider = from_feature_flags();
+        let certificate: DtlsCert = provider.dtls_provider.generate_certificate()?;
+        let mut extensions = ExtensionMap::empty();
+        for (id, extension) in EXTENSIONS {
+            extensions.set(id, extension);
+        }
+        let config = RtcConfig::new()
+            .set_crypto_provider(provider.into())
+            .set_dtls_cert(certificate)
+            .set_extension_map(extensions)
+            .clear_codecs()
+            .enable_opus(true, false)
+            .set_rtp_mode(true);
+        Some(Self { config })
+    }
+}
+
+impl Leg {
+    /// The answer to an offer.
+    pub(super) fn new(
+        kit: &Kit,
+        offer: &str,
+        addresses: &[SocketAddr],
+        now: Instant,
+    ) -> Result<(Self, String), OfferError> {
+        let mut rtc = kit.config.clone().build(now);
+        for address in addresses {
+            if let Ok(candidate) = Candidate::host(*address, Protocol::Udp) {
+                rtc.add_local_candidate(candidate);
+            }
+        }
+        let (names, answer) = answer(&mut rtc, offer)?;
+        let opus = rtc.codec_config().find(|params| params.spec().codec == Codec::Opus);
+        let opus = opus.ok_or(OfferError::NoAudio)?.pt();
+        let mut leg =
+            Self { rtc, opus, slots: Vec::new(), begun: HashMap::new(), candidates: 0, names };
+        // There is nobody to send anything to yet: what comes out is what was agreed upon.
+        while let Ok(Output::Event(event)) = leg.rtc.poll_output() {
+            if let Event::MediaAdded(media) = event {
+                leg.added(&media);
+            }
+        }
+        let has_audio = answer.lines().any(|line| line.starts_with("m=audio "));
+        if has_audio { Ok((leg, answer)) } else { Err(OfferError::NoAudio) }
+    }
+
+    /// The answer to another offer of the same client.
+    pub(super) fn answer(&mut self, offer: &str) -> Result<String, OfferError> {
+        let (names, answer) = answer(&mut self.rtc, offer)?;
+        self.names = names;
+        Ok(answer)
+    }
+
+    /// A line of media came to be. Where the client wants to hear, others go out.
+    pub(super) fn added(&mut self, media: &MediaAdded) {
+        let hears = matches!(media.direction, Direction::SendOnly | Direction::SendRecv);
+        if media.kind == MediaKind::Audio && hears {
+            self.slots.push(Slot { mid: media.mid, holder: None });
+        }
+    }
+
+    pub(super) const fn names(&self) -> &Names {
+        &self.names
+    }
+
+    /// An address that the client names. One that says nothing, or is one too many, is no
+    /// matter: what comes from it is believed by what it proves.
+    pub(super) fn candidate(&mut self, candidate: &str) {
+        if self.candidates < MOST_CANDIDATES
+            && let Ok(candidate) = Candidate::from_sdp_string(candidate)
+        {
+            self.candidates += 1;
+            self.rtc.add_remote_candidate(candidate);
+        }
+    }
+
+    /// Takes a datagram, if it is this one's.
+    pub(super) fn receive(
+        &mut self,
+        source: SocketAddr,
+        destination: SocketAddr,
+        datagram: &[u8],
+        now: Instant,
+    ) -> bool {
+        let Ok(receive) = Receive::new(Protocol::Udp, source, destination, datagram) else {
+            return false;
+        };
+        let input = Input::Receive(now, receive);
+        // What cannot be made use of may be anybody's, and ends nothing.
+        self.rtc.accepts(&input) && self.rtc.handle_input(input).is_ok()
+    }
+
+    /// It is now.
+    pub(super) fn pass_time(&mut self, now: Instant) -> Result<(), RtcError> {
+        self.rtc.handle_input(Input::Timeout(now))
+    }
+
+    /// What it has to say.
+    pub(super) fn poll(&mut self) -> Result<Output, RtcError> {
+        self.rtc.poll_output()
+    }
+
+    pub(super) fn is_alive(&self) -> bool {
+        self.rtc.is_alive()
+    }
+
+    /// Says goodbye.
+    pub(super) fn close(&mut self) {
+        let _gone_anyway = self.rtc.close();
+    }
+
+    /// Gives these slots, with the identifiers of their streams, and takes those of others
+    /// away. Who has one keeps it. Says whether that changed anything.
+    pub(super) fn seat(&mut self, all: impl Iterator<Item = (usize, u32)> + Clone) -> bool {
+        let mut has_changed = false;
+        for slot in &mut self.slots {
+            if let Some((who, _)) = slot.holder
+                && !all.clone().any(|(other, _)| other == who)
+            {
+                slot.holder = None;
+                self.begun.remove(&who);
+                has_changed = true;
+            }
+        }
+        for one in all {
+            let is_theirs = |slot: &&mut Slot| slot.holder.is_some_and(|(who, _)| who == one.0);
+            let slot = match self.slots.iter_mut().find(is_theirs) {
+                Some(slot) => Some(slot),
+                None => self.slots.iter_mut().find(|slot| slot.holder.is_none()),
+            };
+            let Some(slot) = slot.filter(|slot| slot.holder != Some(one)) else { continue };
+            slot.holder = Some(one);
+            self.begun.remove(&one.0);
+            self.rtc.direct_api().reset_stream_tx(slot.mid, None, Ssrc::from(one.1), None);
+            has_changed = true;
+        }
+        has_changed
+    }
+
+    /// An identifier for a stream.
+    pub(super) fn new_ssrc(&mut self) -> u32 {
+        *self.rtc.direct_api().new_ssrc()
+    }
+
+    /// Who is on which line.
+    pub(super) fn seated(&self) -> impl Iterator<Item = (&str, usize)> {
+        self.slots.iter().filter_map(|slot| Some((&*slot.mid, slot.holder?.0)))
+    }
+
+    /// Passes a packet on, under this number.
+    pub(super) fn write(&mut self, who: usize, number: u64, packet: &RtpPacket) -> Written {
+        let Some(slot) =
+            self.slots.iter().find(|slot| slot.holder.is_some_and(|(holder, _)| holder == who))
+        else {
+            return Written::NoSlot;
+        };
+        let begun = *self.begun.entry(who).or_insert(number & !0xFFFF);
+        let Some(number) = number.checked_sub(begun) else { return Written::Late };
+        let values = &packet.header.ext_vals;
+        let values = ExtensionValues {
+            audio_level: values.audio_level,
+            voice_activity: values.voice_activity,
+            ..ExtensionValues::default()
+        };
+        let rtp = RtpWrite::new(
+            self.opus,
+            number.into(),
+            packet.header.timestamp,
+            packet.timestamp,
+            packet.payload.clone(),
+        );
+        let rtp = rtp.marker(packet.header.marker).ext_vals(values);
+        if let Some(stream) = self.rtc.direct_api().stream_tx_by_mid(slot.mid, None) {
+            stream.write_rtp(rtp);
+        }
+        Written::Done
+    }
+}
+
+fn answer(rtc: &mut Rtc, offer: &str) -> Result<(Names, String), OfferError> {
+    let lines = offer.lines().filter(|line| line.starts_with("m=")).count();
+    if lines > MOST_LINES {
+        return Err(OfferError::TooMany);
+    }
+    let theirs = offer.lines().find_map(|line| line.strip_prefix("a=ice-ufrag:"));
+    let theirs = theirs.ok_or(OfferError::Malformed)?.trim().to_owned();
+    let candidates = offer.lines().filter(|line| line.starts_with("a=candidate:")).count();
+    let offer = SdpOffer::from_sdp_string(offer).map_err(|_| OfferError::Malformed)?;
+    if candidates > lines * usize::from(MOST_CANDIDATES) {
+        return Err(OfferError::TooMany);
+    }
+    let answer = rtc.sdp_api().accept_offer(offer).map_err(|_| OfferError::Unacceptable)?;
+    let ours = rtc.direct_api().local_ice_credentials().ufrag;
+    Ok((Names { ours, theirs }, without_ssrcs(&answer.to_sdp_string())))
+}
+
+/// Streams are those of whoever talks, and told by their line's identifier (RFC 8843, 9.2).
+/// A receiver that is promised a stream would wait for that one.
+fn without_ssrcs(sdp: &str) -> String {
+    let lines = sdp.split_inclusive("\r\n").filter(|line| !line.starts_with("a=ssrc"));
+    lines.collect()
+}

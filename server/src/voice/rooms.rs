@@ -275,7 +275,10 @@ impl Rooms {
             return true;
         };
         self.hub.tell(member.room, left);
-        log(&connected.span, "voice.close", outcome, &member.key, connected.at.elapsed());
+        let (key, lasted) = (&member.key, ms(connected.at.elapsed()));
+        connected.span.in_scope(|| {
+            tracing::info!(target: LOG, event = "voice.close", outcome = outcome.name(), socket.cookie = key.cookie, voice.ice_ufrag = key.ufrags.last(), duration_ms = lasted, "a voice session ended");
+        });
         spans::finish(&connected.span, outcome);
         true
     }
@@ -327,7 +330,10 @@ impl Rooms {
         let took = member.began.elapsed();
         self.metrics.voice_join(Outcome::Success, took);
         let span = spans::voice_session(&member.join, &member.key);
-        log(&span, "voice.open", Outcome::Success, &member.key, took);
+        let key = &member.key;
+        span.in_scope(|| {
+            tracing::info!(target: LOG, event = "voice.open", outcome = "success", socket.cookie = key.cookie, voice.ice_ufrag = key.ufrags.last(), duration_ms = ms(took), "a voice session is open");
+        });
         spans::finish(&member.join, Outcome::Success);
         // It is exported when nothing holds it.
         member.join = Span::none();
@@ -392,18 +398,9 @@ async fn follow(
     }
 }
 
-fn log(span: &Span, event: &'static str, outcome: Outcome, key: &VoiceKey, took: Duration) {
-    span.in_scope(|| {
-        tracing::info!(
-            target: LOG,
-            event,
-            outcome = outcome.name(),
-            socket.cookie = key.cookie,
-            voice.ice_ufrag = key.ufrags.last(),
-            duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
-            "a voice session is open or ended"
-        );
-    });
+/// For a field of a line.
+fn ms(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[derive(Serialize)]

@@ -106,7 +106,7 @@ impl App {
     /// Serves until `stop` is there, then ends what is in progress.
     ///
     /// # Errors
-    /// When the listener has no address.
+    /// When the listener has no address, or voice cannot go on.
     pub async fn serve(
         self,
         listener: TcpListener,
@@ -120,9 +120,11 @@ impl App {
             let _either_way = ended.await;
         }));
         tracing::info!(target: LOG, event = "server.listen", outcome = "success", server.port = port, "connections are accepted");
+        let mut is_broken = false;
         tokio::select! {
             () = &mut server => {}
             () = self.look_after() => {}
+            () = self.voice.ended() => is_broken = true,
             () = stop => {}
         }
         tracing::info!(target: LOG, event = "server.stop", outcome = "success", "connections are drained");
@@ -132,6 +134,7 @@ impl App {
         // What does not end in time is cut off.
         let _either_way = timeout(self.config.shutdown_timeout, drained).await;
         self.store.close().await;
+        anyhow::ensure!(!is_broken, "what passes voice on has failed: start the server again");
         Ok(())
     }
 

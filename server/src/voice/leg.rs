@@ -1,10 +1,15 @@
 //! The media of one participant: str0m's connection, where the microphone comes in and where
 //! others go out.
 
-use std::{collections::HashMap, net::SocketAddr, time::Instant};
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::Instant,
+};
 
 use str0m::{
-    Candidate, Event, Input, Output, Rtc, RtcConfig, RtcError,
+    Candidate, Event, Input, Output, Rtc, RtcConfig,
     change::SdpOffer,
     config::DtlsCert,
     crypto::from_feature_flags,
@@ -190,17 +195,34 @@ impl Leg {
         };
         let input = Input::Receive(now, receive);
         // What cannot be made use of may be anybody's, and ends nothing.
-        self.rtc.accepts(&input) && self.rtc.handle_input(input).is_ok()
+        self.guarded(|rtc| rtc.accepts(&input) && rtc.handle_input(input).is_ok()) == Some(true)
     }
 
     /// It is now.
-    pub(super) fn pass_time(&mut self, now: Instant) -> Result<(), RtcError> {
-        self.rtc.handle_input(Input::Timeout(now))
+    pub(super) fn pass_time(&mut self, now: Instant) {
+        if self.guarded(|rtc| rtc.handle_input(Input::Timeout(now))).is_none_or(|it| it.is_err()) {
+            self.rtc.disconnect();
+        }
     }
 
-    /// What it has to say.
-    pub(super) fn poll(&mut self) -> Result<Output, RtcError> {
-        self.rtc.poll_output()
+    /// What it has to say; nothing once it is broken.
+    pub(super) fn poll(&mut self) -> Option<Output> {
+        let output = self.guarded(Rtc::poll_output);
+        if !matches!(output, Some(Ok(_))) {
+            self.rtc.disconnect();
+        }
+        output?.ok()
+    }
+
+    /// Does something with the connection. If that panics the connection is broken, and
+    /// nothing else: everything that it knows is its own.
+    fn guarded<T>(&mut self, act: impl FnOnce(&mut Rtc) -> T) -> Option<T> {
+        let rtc = &mut self.rtc;
+        let outcome = catch_unwind(AssertUnwindSafe(|| act(rtc)));
+        if outcome.is_err() {
+            self.rtc.disconnect();
+        }
+        outcome.ok()
     }
 
     pub(super) fn is_alive(&self) -> bool {
@@ -209,7 +231,7 @@ impl Leg {
 
     /// Says goodbye.
     pub(super) fn close(&mut self) {
-        let _gone_anyway = self.rtc.close();
+        let _gone_anyway = self.guarded(Rtc::close);
     }
 
     /// Gives these slots, with the identifiers of their streams, and takes those of others

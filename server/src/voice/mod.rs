@@ -189,6 +189,11 @@ impl Voice {
         let _was_in_none = self.0.rooms.exit(user);
     }
 
+    /// When it cannot go on.
+    pub async fn ended(&self) {
+        self.0.rooms.ended().await;
+    }
+
     /// Ends everything, for the server does.
     pub async fn shut_down(&self) {
         let all = std::mem::take(&mut *self.0.calls());

@@ -279,7 +279,8 @@ impl Relay {
             self.look(now);
         }
         let due = self.people.iter().map(|(_, person)| person.due).min();
-        self.next = due.map_or(self.next_look, |due| due.clamp(now + STEP, self.next_look));
+        let next = due.map_or(self.next_look, |due| due.min(self.next_look));
+        self.next = next.max(now + STEP);
     }
 
     /// Ends of speech, and clients that are late or lost.
@@ -300,9 +301,7 @@ impl Relay {
     /// Tells a connection what time it is, and does what comes of it.
     fn step(&mut self, who: usize, now: Instant) {
         let Some(person) = self.people.get_mut(who) else { return };
-        if person.leg.pass_time(now).is_err() {
-            self.outlet.tasks.push_back((who, Task::Ended));
-        }
+        person.leg.pass_time(now);
         self.outlet.drain(who, person, &mut self.next, now);
         self.work_off(now);
     }
@@ -376,20 +375,17 @@ impl Outlet {
         let mut has_sound = false;
         loop {
             match person.leg.poll() {
-                Ok(Output::Transmit(transmit)) => self.send(who, &transmit, now),
-                Ok(Output::Event(event)) => {
+                Some(Output::Transmit(transmit)) => self.send(who, &transmit, now),
+                Some(Output::Event(event)) => {
                     has_sound |= matches!(event, Event::RtpPacket(_));
                     self.tasks.push_back((who, Task::Event(event)));
                 }
-                Ok(Output::Timeout(due)) => {
+                Some(Output::Timeout(due)) => {
                     person.due = due;
                     *next = due.min(*next);
                     break;
                 }
-                Err(_) => {
-                    self.tasks.push_back((who, Task::Ended));
-                    break;
-                }
+                None => break,
             }
         }
         if !person.leg.is_alive() {

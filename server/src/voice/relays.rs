@@ -8,7 +8,7 @@ use std::{
     time::Instant,
 };
 
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use super::{
     leg::{Kit, Leg, OfferError},
@@ -22,6 +22,16 @@ pub(super) struct Relays {
     kit: Kit,
     all: Vec<Handle>,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    ended: Arc<Notify>,
+}
+
+/// Tells when a thread ends, however it does.
+struct Alive(Arc<Notify>);
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        self.0.notify_one();
+    }
 }
 
 /// One of them.
@@ -60,6 +70,7 @@ impl Relays {
     ) -> Result<Self, RelayError> {
         let kit = Kit::new().ok_or(RelayError::Certificate)?;
         let (mut all, mut threads) = (Vec::new(), Vec::new());
+        let ended = Arc::<Notify>::default();
         for number in 0..config.ports.get() {
             let mut listen = config.listen;
             if listen.port() != 0 {
@@ -85,11 +96,15 @@ impl Relays {
             let relay = Relay::new(port, plan, news.clone());
             let (orders, taken) = mpsc::unbounded_channel();
             let thread = std::thread::Builder::new().name(format!("voice-{number}"));
-            let thread = thread.spawn(move || runtime.block_on(relay.run(taken)));
+            let alive = Alive(Arc::clone(&ended));
+            let thread = thread.spawn(move || {
+                let _alive = alive;
+                runtime.block_on(relay.run(taken));
+            });
             threads.push(thread.map_err(RelayError::Thread)?);
             all.push(Handle { addresses, cookie, orders: Mutex::new(Some(orders)) });
         }
-        Ok(Self { kit, all, threads: Mutex::new(threads) })
+        Ok(Self { kit, all, threads: Mutex::new(threads), ended })
     }
 
     /// The answer to an offer, and what there is behind it.
@@ -112,6 +127,11 @@ impl Relays {
 
     fn of(&self, channel: i64) -> &Handle {
         &self.all[channel.unsigned_abs() as usize % self.all.len()]
+    }
+
+    /// When one of them has ended. Without it there is no talking in some rooms.
+    pub(super) async fn ended(&self) {
+        self.ended.notified().await;
     }
 
     /// Ends them all, when they have said goodbye to everybody.

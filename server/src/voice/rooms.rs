@@ -244,6 +244,11 @@ impl Rooms {
         self.state().participants(channel)
     }
 
+    /// When there is no talking in some rooms any more.
+    pub(super) async fn ended(&self) {
+        self.relays.ended().await;
+    }
+
     /// Ends everything.
     pub(super) async fn shut_down(&self) {
         self.remove_all(|_, _| true);

@@ -22,8 +22,7 @@ impl Relay {
             let person = &mut people[listener];
             match person.leg.write(who, number, packet) {
                 Written::Done => {
-                    // One whose time does not pass is found out when it is due.
-                    let _is_well = person.leg.pass_time(now).is_ok();
+                    person.leg.pass_time(now);
                     outlet.drain(listener, person, next, now);
                 }
                 Written::NoSlot => outlet.tally.dropped(Dropped::NoSlot),
@@ -105,7 +104,7 @@ impl Relay {
             let Some(person) = self.people.get_mut(listener) else { continue };
             if person.leg.seat(sent.iter().copied().filter(|(who, _)| *who != listener)) {
                 seated.push(listener);
-                let _is_well = person.leg.pass_time(now).is_ok();
+                person.leg.pass_time(now);
                 self.outlet.drain(listener, person, &mut self.next, now);
             }
         }

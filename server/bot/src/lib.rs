@@ -9,6 +9,9 @@ mod gateway;
 
 mod party;
 
+mod line;
+
 pub use api::{Answer, Api, Login};
 pub use gateway::{Gateway, GatewayError, Heard};
+pub use line::{Line, LineError, Sent};
 pub use party::{Party, Plan, Report};

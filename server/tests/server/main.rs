@@ -11,6 +11,8 @@ mod gateway;
 
 mod calls;
 
+mod voice;
+
 mod contract;
 
 mod telemetry;

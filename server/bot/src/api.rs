@@ -42,6 +42,8 @@ pub struct Login {
     pub api: Api,
     /// For the gateway.
     pub access_token: String,
+    /// How long the access token is good.
+    pub expires_in: Duration,
     /// For the next access token.
     pub refresh_token: String,
     /// Of the user.
@@ -148,16 +150,28 @@ impl Api {
     /// When the server refuses.
     pub async fn log_in(&self, username: &str, password: &str) -> anyhow::Result<Login> {
         let body = json!({"username": username, "password": password});
-        let answer = self.patiently("/api/v1/auth/login", &body).await?;
-        let text = |key: &str| {
-            answer.body[key].as_str().map(str::to_owned).with_context(|| format!("no {key}"))
-        };
+        self.login(&self.patiently("/api/v1/auth/login", &body).await?.body)
+    }
+
+    /// Gets new tokens for a refresh token, which is used up.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub async fn refresh(&self, refresh_token: &str) -> anyhow::Result<Login> {
+        let body = json!({"refresh_token": refresh_token});
+        self.login(&self.patiently("/api/v1/auth/refresh", &body).await?.body)
+    }
+
+    fn login(&self, body: &Value) -> anyhow::Result<Login> {
+        let text =
+            |key: &str| body[key].as_str().map(str::to_owned).with_context(|| format!("no {key}"));
         let access_token = text("access_token")?;
         Ok(Login {
             api: self.with_token(&access_token),
             access_token,
+            expires_in: Duration::from_secs(body["expires_in"].as_u64().context("no expires_in")?),
             refresh_token: text("refresh_token")?,
-            user: answer.body["user"]["id"].as_i64().context("no user")?,
+            user: body["user"]["id"].as_i64().context("no user")?,
         })
     }
 

@@ -11,6 +11,8 @@ mod party;
 
 mod line;
 
+pub mod call;
+
 pub use api::{Answer, Api, Login};
 pub use gateway::{Gateway, GatewayError, Heard};
 pub use line::{Line, LineError, Sent};

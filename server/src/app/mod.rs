@@ -6,6 +6,8 @@ mod requests;
 
 mod openapi;
 
+mod talk;
+
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -151,6 +153,7 @@ impl App {
             .with_state(self.store.clone());
         router
             .merge(health)
+            .merge(talk::routes())
             .route("/api/v1/openapi.json", get(async move || axum::Json(api)))
             .fallback(async || Problem::NotFound)
             .method_not_allowed_fallback(async || Problem::Method)

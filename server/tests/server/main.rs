@@ -13,6 +13,8 @@ mod calls;
 
 mod voice;
 
+mod talk;
+
 mod contract;
 
 mod telemetry;

@@ -8,6 +8,7 @@ mod go;
 mod kernels;
 mod linker;
 mod packages;
+mod playwright;
 mod rust;
 mod sentry;
 mod tools;
@@ -51,6 +52,8 @@ pub(crate) enum Part {
     Collector,
     /// Bugsink, which the server's tests send errors to as to Sentry
     Sentry,
+    /// Playwright, by which the server's tests use Chromium
+    Playwright,
     /// Cargo subcommands that the checks use
     Tools,
 }
@@ -64,6 +67,7 @@ impl Part {
             Self::Kernels => "kernels",
             Self::Collector => "collector",
             Self::Sentry => "sentry",
+            Self::Playwright => "playwright",
             Self::Tools => "tools",
         }
     }
@@ -76,6 +80,7 @@ impl Part {
             Self::Kernels => "kernels for the matrix",
             Self::Collector => "OpenTelemetry Collector",
             Self::Sentry => "Bugsink, a Sentry for the tests",
+            Self::Playwright => "Playwright, to use Chromium",
             Self::Tools => "cargo-deny and sqlx-cli",
         }
     }
@@ -102,7 +107,7 @@ pub(crate) fn ensure(places: &Places, parts: &[Part], refresh: bool) -> Result<(
     println!("{}", bold("set-up"));
     for &part in parts {
         // Padded before it is shown, so that the outcome stands in one column.
-        print!("  {:<9} {:<31} ", part.name(), part.purpose());
+        print!("  {:<10} {:<31} ", part.name(), part.purpose());
         stdout().flush()?;
         let begun = Instant::now();
         let outcome = match part {
@@ -112,6 +117,7 @@ pub(crate) fn ensure(places: &Places, parts: &[Part], refresh: bool) -> Result<(
             Part::Kernels => kernels::ensure(places, refresh),
             Part::Collector => collector::ensure(places),
             Part::Sentry => sentry::ensure(places),
+            Part::Playwright => playwright::ensure(places),
             Part::Tools => tools::ensure(places),
         };
         match outcome {

@@ -33,7 +33,7 @@ pub(crate) fn main(places: &Places, args: &Args) -> Result<ExitCode> {
     let begun = Instant::now();
     // The tools are no part of it: `.ci/run` sets them up.
     let mut needed = vec![SetupPart::Rust, SetupPart::Linker, SetupPart::Packages];
-    needed.extend([SetupPart::Collector, SetupPart::Sentry]);
+    needed.extend([SetupPart::Collector, SetupPart::Sentry, SetupPart::Playwright]);
     if !args.no_vm {
         needed.push(SetupPart::Kernels);
     }
@@ -113,7 +113,7 @@ fn documentation(places: &Places, tally: &mut Tally) -> Result<()> {
 /// The chat server's integration tests; they need no privileges.
 fn server(places: &Places, tally: &mut Tally) -> Result<()> {
     let mut test = cargo();
-    // Where its tests find the collector and Bugsink.
+    // Where its tests find the collector, Bugsink and Playwright.
     test.env("OBSERVER_CACHE", &places.cache);
     test.args(["test", "-p", "vc-server", "--test", "*", "--", "--nocapture"]);
     tests_of(tally, "server", test.current_dir(&places.root))

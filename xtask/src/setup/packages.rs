@@ -8,7 +8,7 @@ use super::Outcome;
 use crate::command::{as_root, command, find, logged};
 use crate::place::Places;
 
-const PACKAGES: [&str; 21] = [
+const PACKAGES: [&str; 22] = [
     "tshark",
     "nftables",
     "iproute2",
@@ -30,7 +30,12 @@ const PACKAGES: [&str; 21] = [
     "libc6-dev",
     "python3",
     "python3-venv",
+    "nodejs",
 ];
+
+/// In Debian it is a package of its own; others have it in their `nodejs`, and the two do not
+/// get on with each other.
+const NPM: &str = "npm";
 
 /// Servers that Debian starts when it installs them, and at each boot from then on. The tests
 /// start their own.
@@ -83,7 +88,11 @@ fn missing() -> Result<Vec<&'static str>> {
     query.args(["-W", "-f", "${Package} ${db:Status-Status}\n"]).args(PACKAGES).env("LC_ALL", "C");
     // It fails when one of them is unknown, and still prints the others.
     let output = query.output().context("cannot start dpkg-query: install dpkg")?;
-    Ok(absent(&String::from_utf8_lossy(&output.stdout)))
+    let mut missing = absent(&String::from_utf8_lossy(&output.stdout));
+    if find(NPM).is_none() {
+        missing.push(NPM);
+    }
+    Ok(missing)
 }
 
 fn absent(listing: &str) -> Vec<&'static str> {

@@ -15,7 +15,12 @@ use tracing::{
     field::{Field, Visit},
     span,
 };
-use tracing_subscriber::{Layer, layer, registry::LookupSpan};
+use tracing_subscriber::{
+    Layer,
+    filter::{FilterFn, LevelFilter, filter_fn},
+    layer,
+    registry::LookupSpan,
+};
 
 use super::{
     contract::{self, Carrier},
@@ -26,7 +31,6 @@ use crate::config::Severity;
 
 /// Writes log lines.
 pub(super) struct LogLayer {
-    least: Severity,
     output: Output,
     logger: Option<SdkLogger>,
 }
@@ -45,23 +49,38 @@ struct Line {
 }
 
 impl LogLayer {
-    pub(super) const fn new(least: Severity, output: Output, logger: Option<SdkLogger>) -> Self {
-        Self { least, output, logger }
+    pub(super) const fn new(output: Output, logger: Option<SdkLogger>) -> Self {
+        Self { output, logger }
     }
+}
 
-    fn wants(&self, metadata: &Metadata<'_>) -> bool {
+/// Of what is traced, what lines are made from: everything else costs nothing, for nobody
+/// asks it for its words.
+pub(super) fn filter(least: Severity) -> FilterFn<impl Fn(&Metadata<'_>) -> bool> {
+    let least = match least {
+        Severity::Debug => Level::Debug,
+        Severity::Info => Level::Info,
+        Severity::Warn => Level::Warn,
+        Severity::Error => Level::Error,
+    };
+    let wants = move |metadata: &Metadata<'_>| {
+        let target = metadata.target();
+        if metadata.is_span() {
+            return target == SPAN;
+        }
         let (_, level) = severity(metadata.level());
-        let least = match self.least {
-            Severity::Debug => Level::Debug,
-            Severity::Info => Level::Info,
-            Severity::Warn => Level::Warn,
-            Severity::Error => Level::Error,
-        };
-        let is_ours = metadata.target() == LOG;
-        // What the SDK says of exports is counted, and would be exported in turn.
-        let is_of_export = metadata.target().starts_with("opentelemetry");
-        level >= least && (is_ours || (level >= Level::Warn && !is_of_export))
-    }
+        level >= least && (target == LOG || (level >= Level::Warn && !is_silent(target)))
+    };
+    let most = if least == Level::Debug { LevelFilter::DEBUG } else { LevelFilter::INFO };
+    filter_fn(wants).with_max_level_hint(most)
+}
+
+/// Libraries whose lines are not passed on: what the SDK says of exports is counted, and
+/// would be exported in turn; and what those of media say is up to whoever sends a packet.
+fn is_silent(target: &str) -> bool {
+    let library = target.split("::").next().unwrap_or(target);
+    library.starts_with("opentelemetry")
+        || ["str0m", "str0m_proto", "is", "dimpl", "sctp_proto"].contains(&library)
 }
 
 impl<S> Layer<S> for LogLayer
@@ -74,9 +93,6 @@ where
         id: &span::Id,
         context: layer::Context<'_, S>,
     ) {
-        if attributes.metadata().target() != SPAN {
-            return;
-        }
         let mut found = Fields::default();
         attributes.record(&mut found);
         let id_field = found.0.into_iter().find(|(name, _)| *name == "request_id");
@@ -86,9 +102,6 @@ where
     }
 
     fn on_event(&self, event: &Event<'_>, context: layer::Context<'_, S>) {
-        if !self.wants(event.metadata()) {
-            return;
-        }
         let request = context.event_scope(event).and_then(|mut scope| {
             scope.find_map(|span| span.extensions().get::<RequestId>().map(|id| id.0.clone()))
         });

@@ -39,7 +39,11 @@ use opentelemetry_sdk::{
     propagation::{BaggagePropagator, TraceContextPropagator},
     trace::{BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracerProvider, SpanLimits},
 };
-use tracing_subscriber::{Layer as _, filter::filter_fn, layer::SubscriberExt as _};
+use tracing_subscriber::{
+    Layer as _,
+    filter::{LevelFilter, filter_fn},
+    layer::SubscriberExt as _,
+};
 
 use crate::config::{Environment, Protocol, Telemetry};
 use delivery::{Bounded, Counted, LOGS, METRICS, QUEUE, TRACES};
@@ -95,16 +99,14 @@ pub fn init(config: &Telemetry, environment: Environment) -> anyhow::Result<Obse
             .with_level(false)
             .with_target(false)
             .with_tracked_inactivity(false)
-            .with_filter(filter_fn(|metadata| {
-                metadata.is_span() && metadata.target() == tracing::SPAN
-            }))
+            .with_filter(
+                filter_fn(|metadata| metadata.is_span() && metadata.target() == tracing::SPAN)
+                    .with_max_level_hint(LevelFilter::INFO),
+            )
     });
     let output = Output::start(&LOGS).context("cannot start a thread for log lines")?;
-    let lines = LogLayer::new(
-        config.log,
-        output.clone(),
-        logger.as_ref().map(|provider| provider.logger(SCOPE)),
-    );
+    let told = logger.as_ref().map(|provider| provider.logger(SCOPE));
+    let lines = LogLayer::new(output.clone(), told).with_filter(logs::filter(config.log));
     let subscriber = tracing_subscriber::registry().with(spans).with(lines);
     ::tracing::subscriber::set_global_default(subscriber)
         .map_err(|error| anyhow!("telemetry was started before: {error}"))?;

@@ -5,7 +5,7 @@ use std::{
     collections::HashMap,
     net::SocketAddr,
     panic::{AssertUnwindSafe, catch_unwind},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use str0m::{
@@ -29,6 +29,11 @@ const MOST_CANDIDATES: u8 = 16;
 
 /// Identifiers that a browser gives to these of itself.
 const EXTENSIONS: [(u8, Extension); 2] = [(1, Extension::AudioLevel), (4, Extension::RtpMid)];
+
+/// How often a path that works is checked (RFC 7675, 5.1), and how many checks in a row may
+/// stay without an answer.
+const CHECK: Duration = Duration::from_millis(2_000);
+const CHECKS: usize = 4;
 
 /// What all legs have in common.
 #[derive(Clone)]
@@ -112,13 +117,15 @@ impl Kit {
         for (id, extension) in EXTENSIONS {
             extensions.set(id, extension);
         }
-        let config = RtcConfig::new()
+        let mut config = RtcConfig::new()
             .set_crypto_provider(provider.into())
             .set_dtls_cert(certificate)
             .set_extension_map(extensions)
             .clear_codecs()
             .enable_opus(true, false)
             .set_rtp_mode(true);
+        config.set_max_stun_rto(CHECK);
+        config.set_max_stun_retransmits(CHECKS);
         Some(Self { config })
     }
 }

@@ -104,13 +104,8 @@ struct Outlet {
     port: Arc<Port>,
     demux: Demux,
     tally: Arc<VoiceTally>,
-    tasks: VecDeque<(usize, Task)>,
-}
-
-enum Task {
-    Event(Event),
-    /// The connection is no more.
-    Ended,
+    /// By person: an event, or nothing when the connection is no more.
+    tasks: VecDeque<(usize, Option<Event>)>,
 }
 
 struct Person {
@@ -310,8 +305,8 @@ impl Relay {
         while let Some((who, task)) = self.outlet.tasks.pop_front() {
             let Some(person) = self.people.get_mut(who) else { continue };
             match task {
-                Task::Event(Event::RtpPacket(packet)) => self.forward(who, &packet, now),
-                Task::Event(Event::Connected) => {
+                Some(Event::RtpPacket(packet)) => self.forward(who, &packet, now),
+                Some(Event::Connected) => {
                     person.is_connected = true;
                     person.lost = None;
                     let (session, room) = (person.session, person.room);
@@ -322,20 +317,20 @@ impl Relay {
                     self.tell(News::Connected(session));
                     self.settle(room, now);
                 }
-                Task::Event(Event::IceConnectionStateChange(state)) => match state {
+                Some(Event::IceConnectionStateChange(state)) => match state {
                     IceConnectionState::Disconnected => {
                         person.lost.get_or_insert(now + self.plan.patience);
                     }
                     _ if person.is_connected => person.lost = None,
                     _ => {}
                 },
-                Task::Event(Event::MediaAdded(media)) => {
+                Some(Event::MediaAdded(media)) => {
                     person.leg.added(&media);
                     let room = person.room;
                     self.settle(room, now);
                 }
-                Task::Event(_) => {}
-                Task::Ended => {
+                Some(_) => {}
+                None => {
                     let session = person.session;
                     self.tell(News::Gone(session, Gone::Closed));
                     self.dismiss(who, now);
@@ -378,7 +373,7 @@ impl Outlet {
                 Some(Output::Transmit(transmit)) => self.send(who, &transmit, now),
                 Some(Output::Event(event)) => {
                     has_sound |= matches!(event, Event::RtpPacket(_));
-                    self.tasks.push_back((who, Task::Event(event)));
+                    self.tasks.push_back((who, Some(event)));
                 }
                 Some(Output::Timeout(due)) => {
                     person.due = due;
@@ -389,7 +384,7 @@ impl Outlet {
             }
         }
         if !person.leg.is_alive() {
-            self.tasks.push_back((who, Task::Ended));
+            self.tasks.push_back((who, None));
         }
         has_sound
     }

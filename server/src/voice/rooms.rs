@@ -236,7 +236,7 @@ impl Rooms {
 
     /// A room is no more.
     pub(super) fn close(&self, channel: i64) {
-        self.remove_all(|_, member| member.channel == channel);
+        self.remove_all(Reason::Removed, |_, member| member.channel == channel);
     }
 
     /// Who is in a room.
@@ -251,16 +251,16 @@ impl Rooms {
 
     /// Ends everything.
     pub(super) async fn shut_down(&self) {
-        self.remove_all(|_, _| true);
+        self.remove_all(Reason::Closed, |_, _| true);
         self.relays.shut_down().await;
     }
 
-    fn remove_all(&self, is_meant: impl Fn(i64, &Member) -> bool) {
+    fn remove_all(&self, why: Reason, is_meant: impl Fn(i64, &Member) -> bool) {
         let mut state = self.state();
         let meant = state.members.iter().filter(|(user, member)| is_meant(**user, member));
         let meant: Vec<_> = meant.map(|(user, _)| *user).collect();
         for user in meant {
-            self.remove(&mut state, user, Reason::Removed);
+            self.remove(&mut state, user, why);
         }
     }
 
@@ -352,9 +352,11 @@ impl Rooms {
     fn departed(&self, gone: events::Gone) {
         match gone {
             events::Gone::Member(user, room) => {
-                self.remove_all(|of, member| of == user && member.room == room);
+                self.remove_all(Reason::Removed, |of, member| of == user && member.room == room);
             }
-            events::Gone::Room(room) => self.remove_all(|_, member| member.room == room),
+            events::Gone::Room(room) => {
+                self.remove_all(Reason::Removed, |_, member| member.room == room);
+            }
             events::Gone::Channel(channel) => self.close(channel),
         }
     }
@@ -395,7 +397,7 @@ async fn follow(
                 (Ok(gone), Some(rooms)) => rooms.departed(gone),
                 // More than it could follow: nobody is known to be where they may be.
                 (Err(broadcast::error::RecvError::Lagged(_)), Some(rooms)) => {
-                    rooms.remove_all(|_, _| true);
+                    rooms.remove_all(Reason::Removed, |_, _| true);
                 }
                 _ => return,
             },

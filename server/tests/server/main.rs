@@ -13,6 +13,8 @@ mod calls;
 
 mod voice;
 
+mod hostile;
+
 mod talk;
 
 mod contract;

@@ -1,28 +1,27 @@
 //! Rooms: who is in, who is heard, and what is no part of a call.
 
 use std::{
-    net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket},
+    net::{IpAddr, Ipv4Addr},
     time::{Duration, Instant},
 };
 
 use hyper::StatusCode;
 use serde_json::{Value, json};
-use vc_bot::{Gateway, Line, Login, Sent};
+use vc_bot::{Gateway, Line, Login};
 
 use crate::peers::{
     band::{community, dm, listen},
-    otlp::{Collector, Kept},
     server::{PATIENCE, Server},
 };
 
-const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+pub(crate) const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// A frame of Opus that has something in it (RFC 6716, 3.1), and how loud that is.
-const FRAME: [u8; 20] = [0x78; 20];
-const LOUD: i8 = -20;
+pub(crate) const FRAME: [u8; 20] = [0x78; 20];
+pub(crate) const LOUD: i8 = -20;
 
 /// A voice channel of everybody's.
-async fn room(users: &[&Login]) -> i64 {
+pub(crate) async fn room(users: &[&Login]) -> i64 {
     let (community, _) = community(users).await;
     let path = format!("/api/v1/communities/{community}/channels");
     let body = json!({"name": "talk", "kind": "voice"});
@@ -40,7 +39,7 @@ async fn participants(login: &Login, channel: i64) -> Value {
 }
 
 /// Asks to join, and has the line that was agreed on.
-async fn ask(gateway: &mut Gateway, channel: i64, slots: usize) -> (Line, Value) {
+pub(crate) async fn ask(gateway: &mut Gateway, channel: i64, slots: usize) -> (Line, Value) {
     let (mut line, sdp) = Line::offer(HERE, slots).unwrap();
     gateway.say(&json!({"op": "voice_join", "channel_id": channel, "sdp": sdp})).await.unwrap();
     let joined = gateway.wait_for("voice_joined").await.unwrap();
@@ -50,7 +49,7 @@ async fn ask(gateway: &mut Gateway, channel: i64, slots: usize) -> (Line, Value)
 }
 
 /// Joins, until the media is connected and the user was told of it.
-async fn join(gateway: &mut Gateway, user: i64, channel: i64, slots: usize) -> Line {
+pub(crate) async fn join(gateway: &mut Gateway, user: i64, channel: i64, slots: usize) -> Line {
     let (mut line, _) = ask(gateway, channel, slots).await;
     assert!(line.connect(Instant::now() + PATIENCE).unwrap(), "the media is connected");
     loop {

@@ -31,7 +31,7 @@ const SERVER: [Module; 11] = [
     ("events", &["store"]),
     ("auth", &["observability", "store", "problem", "events"]),
     ("chat", &["observability", "store", "problem", "events", "auth"]),
-    ("voice", &["observability", "store", "problem", "events", "auth"]),
+    ("voice", &["config", "observability", "store", "problem", "events", "auth"]),
     ("ws", &["observability", "store", "problem", "events", "auth", "chat", "voice"]),
     (
         "app",

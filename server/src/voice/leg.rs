@@ -9,12 +9,12 @@ use std::{
 };
 
 use str0m::{
-    Candidate, Event, Input, Output, Rtc, RtcConfig,
+    Candidate, Input, Output, Rtc, RtcConfig,
     change::SdpOffer,
     config::DtlsCert,
     crypto::from_feature_flags,
     format::Codec,
-    media::{Direction, MediaAdded, MediaKind, Mid, Pt},
+    media::{Direction, MediaKind, Mid, Pt},
     net::{Protocol, Receive},
     rtp::{Extension, ExtensionMap, ExtensionValues, RtpPacket, RtpWrite, Ssrc},
 };
@@ -149,29 +149,33 @@ impl Leg {
         let opus = opus.ok_or(OfferError::NoAudio)?.pt();
         let mut leg =
             Self { rtc, opus, slots: Vec::new(), begun: HashMap::new(), candidates: 0, names };
-        // There is nobody to send anything to yet: what comes out is what was agreed upon.
-        while let Ok(Output::Event(event)) = leg.rtc.poll_output() {
-            if let Event::MediaAdded(media) = event {
-                leg.added(&media);
-            }
-        }
-        let has_audio = answer.lines().any(|line| line.starts_with("m=audio "));
-        if has_audio { Ok((leg, answer)) } else { Err(OfferError::NoAudio) }
+        if leg.agree(&answer) { Ok((leg, answer)) } else { Err(OfferError::NoAudio) }
     }
 
     /// The answer to another offer of the same client.
     pub(super) fn answer(&mut self, offer: &str) -> Result<String, OfferError> {
         let (names, answer) = answer(&mut self.rtc, offer)?;
         self.names = names;
+        self.agree(&answer);
         Ok(answer)
     }
 
-    /// A line of media came to be. Where the client wants to hear, others go out.
-    pub(super) fn added(&mut self, media: &MediaAdded) {
-        let hears = matches!(media.direction, Direction::SendOnly | Direction::SendRecv);
-        if media.kind == MediaKind::Audio && hears {
-            self.slots.push(Slot { mid: media.mid, holder: None });
+    /// Where the client wants to hear, others go out. Says whether there is any Opus.
+    fn agree(&mut self, answer: &str) -> bool {
+        let mut speaks_opus = false;
+        for mid in answer.lines().filter_map(|line| line.strip_prefix("a=mid:")) {
+            let mid = Mid::from(mid);
+            let Some(media) = self.rtc.media(mid) else { continue };
+            if media.kind() != MediaKind::Audio || !media.remote_pts().contains(&self.opus) {
+                continue;
+            }
+            speaks_opus = true;
+            let is_new = self.slots.iter().all(|slot| slot.mid != mid);
+            if is_new && matches!(media.direction(), Direction::SendOnly | Direction::SendRecv) {
+                self.slots.push(Slot { mid, holder: None });
+            }
         }
+        speaks_opus
     }
 
     pub(super) const fn names(&self) -> &Names {

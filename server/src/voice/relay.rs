@@ -197,7 +197,8 @@ impl Relay {
             }
             Order::Offer { session, sdp, answer } => {
                 let Some(&who) = self.sessions.get(&session) else { return };
-                let leg = &mut self.people[who].leg;
+                let Person { leg, room, .. } = &mut self.people[who];
+                let room = *room;
                 let before = leg.names().clone();
                 let outcome = leg.answer(&sdp);
                 let names = leg.names().clone();
@@ -208,6 +209,7 @@ impl Relay {
                 }
                 let _not_waited_for = answer.send(outcome);
                 self.step(who, now);
+                self.settle(room, now);
             }
             Order::Candidate { session, candidate } => {
                 let Some(&who) = self.sessions.get(&session) else { return };
@@ -324,11 +326,6 @@ impl Relay {
                     _ if person.is_connected => person.lost = None,
                     _ => {}
                 },
-                Some(Event::MediaAdded(media)) => {
-                    person.leg.added(&media);
-                    let room = person.room;
-                    self.settle(room, now);
-                }
                 Some(_) => {}
                 None => {
                     let session = person.session;

@@ -30,6 +30,12 @@ pub(crate) async fn room(users: &[&Login]) -> i64 {
     made.body["id"].as_i64().unwrap()
 }
 
+/// Hears this, soon.
+async fn wait(gateway: &mut Gateway, what: &str) -> Value {
+    let heard = tokio::time::timeout(PATIENCE, gateway.wait_for(what)).await;
+    heard.unwrap_or_else(|_| panic!("{what} is not heard, but {gateway:?}")).unwrap()
+}
+
 async fn participants(login: &Login, channel: i64) -> Value {
     let answer = login.api.get(&format!("/api/v1/channels/{channel}/voice")).await.unwrap();
     assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
@@ -42,7 +48,7 @@ async fn participants(login: &Login, channel: i64) -> Value {
 pub(crate) async fn ask(gateway: &mut Gateway, channel: i64, slots: usize) -> (Line, Value) {
     let (mut line, sdp) = Line::offer(HERE, slots).unwrap();
     gateway.say(&json!({"op": "voice_join", "channel_id": channel, "sdp": sdp})).await.unwrap();
-    let joined = gateway.wait_for("voice_joined").await.unwrap();
+    let joined = wait(gateway, "voice_joined").await;
     assert_eq!(joined["channel_id"], channel);
     line.answer(joined["sdp"].as_str().unwrap()).unwrap();
     (line, joined)
@@ -53,7 +59,7 @@ pub(crate) async fn join(gateway: &mut Gateway, user: i64, channel: i64, slots: 
     let (mut line, _) = ask(gateway, channel, slots).await;
     assert!(line.connect(Instant::now() + PATIENCE).unwrap(), "the media is connected");
     loop {
-        let joined = gateway.wait_for("voice.joined").await.unwrap();
+        let joined = wait(gateway, "voice.joined").await;
         if joined["data"]["user_id"] == user {
             return line;
         }
@@ -94,9 +100,9 @@ async fn people_in_a_room_hear_each_other_and_others_hear_of_it() {
     let mut line_of_ada = join(&mut of_ada, ada.user, channel, 2).await;
     let mut line_of_bob = join(&mut of_bob, bob.user, channel, 2).await;
     let [first, second] =
-        [of_eve.wait_for("voice.joined").await, of_eve.wait_for("voice.joined").await];
+        [wait(&mut of_eve, "voice.joined").await, wait(&mut of_eve, "voice.joined").await];
     assert_eq!(
-        [&first.unwrap()["data"], &second.unwrap()["data"]],
+        [&first["data"], &second["data"]],
         [
             &json!({"channel_id": channel, "user_id": ada.user, "muted": false}),
             &json!({"channel_id": channel, "user_id": bob.user, "muted": false})
@@ -109,24 +115,24 @@ async fn people_in_a_room_hear_each_other_and_others_hear_of_it() {
     assert_eq!(heard[0], [], "nobody hears themselves");
     let ssrc = heard[1][0].0;
     assert_eq!(heard[1], (0..50).map(|number| (ssrc, number)).collect::<Vec<_>>());
-    let spoke = of_bob.wait_for("voice.speaking").await.unwrap();
+    let spoke = wait(&mut of_bob, "voice.speaking").await;
     let expected = json!({"channel_id": channel, "user_id": ada.user, "speaking": true});
     assert_eq!(spoke["data"], expected);
-    let slots = of_bob.wait_for("voice.slots").await.unwrap();
+    let slots = wait(&mut of_bob, "voice.slots").await;
     let users: Vec<_> = slots["data"]["slots"].as_object().unwrap().values().collect();
     assert_eq!(users, [&json!(ada.user)]);
-    let spoke = of_bob.wait_for("voice.speaking").await.unwrap();
+    let spoke = wait(&mut of_bob, "voice.speaking").await;
     assert_eq!(spoke["data"]["speaking"], false, "she has ended");
 
     of_ada.say(&json!({"op": "voice_leave"})).await.unwrap();
-    let left = of_eve.wait_for("voice.left").await.unwrap();
+    let left = wait(&mut of_eve, "voice.left").await;
     let expected = json!({"channel_id": channel, "user_id": ada.user, "reason": "left"});
     assert_eq!(left["data"], expected);
-    let slots = of_bob.wait_for("voice.slots").await.unwrap();
+    let slots = wait(&mut of_bob, "voice.slots").await;
     assert_eq!(slots["data"]["slots"], json!({}));
     assert_eq!(participants(&eve, channel).await, json!([quiet(bob.user)]));
     of_ada.say(&json!({"op": "voice_leave"})).await.unwrap();
-    let error = of_ada.wait_for("error").await.unwrap();
+    let error = wait(&mut of_ada, "error").await;
     assert_eq!((&error["about"], &error["code"]), (&json!("voice_leave"), &json!("conflict")));
 }
 
@@ -142,14 +148,14 @@ async fn who_is_muted_is_not_heard_and_nothing_looks_lost_after_that() {
     let mut lines = [&mut line_of_ada, &mut line_of_bob];
     let mut heard = talk(&mut lines, &[0], 25).swap_remove(1);
     of_ada.say(&json!({"op": "voice_mute", "muted": true})).await.unwrap();
-    let muted = of_bob.wait_for("voice.muted").await.unwrap();
+    let muted = wait(&mut of_bob, "voice.muted").await;
     let expected = json!({"channel_id": channel, "user_id": ada.user, "muted": true});
     assert_eq!(muted["data"], expected);
     let view = json!([{"user_id": ada.user, "muted": true, "speaking": false}, {"user_id": bob.user, "muted": false, "speaking": false}]);
     assert_eq!(participants(&bob, channel).await, view);
     assert_eq!(talk(&mut lines, &[0], 25)[1], []);
     of_ada.say(&json!({"op": "voice_mute", "muted": false})).await.unwrap();
-    of_bob.wait_for("voice.muted").await.unwrap();
+    wait(&mut of_bob, "voice.muted").await;
     heard.extend(talk(&mut lines, &[0], 25).swap_remove(1));
     let ssrc = heard[0].0;
     assert_eq!(heard, (0..50).map(|number| (ssrc, number)).collect::<Vec<_>>());
@@ -215,7 +221,7 @@ async fn what_cannot_be_joined_is_refused_in_words() {
         let said = json!({"op": "voice_join", "channel_id": channel, "sdp": sdp});
         let gateway = if is_eve { &mut of_eve } else { &mut of_ada };
         gateway.say(&said).await.unwrap();
-        let error = gateway.wait_for("error").await.unwrap();
+        let error = wait(gateway, "error").await;
         assert_eq!(
             (&error["about"], &error["code"]),
             (&json!("voice_join"), &json!(code)),
@@ -228,18 +234,18 @@ async fn what_cannot_be_joined_is_refused_in_words() {
         json!({"op": "voice_mute", "muted": true}),
     ] {
         of_ada.say(&op).await.unwrap();
-        let error = of_ada.wait_for("error").await.unwrap();
+        let error = wait(&mut of_ada, "error").await;
         assert_eq!((&error["about"], &error["code"]), (&op["op"], &json!("conflict")));
     }
     let (_never_connects, _) = ask(&mut of_ada, channel, 1).await;
     of_bob.say(&json!({"op": "voice_join", "channel_id": channel, "sdp": sdp})).await.unwrap();
-    assert_eq!(of_bob.wait_for("error").await.unwrap()["code"], "no_room");
-    let left = of_ada.wait_for("voice.left").await.unwrap();
+    assert_eq!(wait(&mut of_bob, "error").await["code"], "no_room");
+    let left = wait(&mut of_ada, "voice.left").await;
     let expected = json!({"channel_id": channel, "user_id": ada.user, "reason": "timed_out"});
     assert_eq!(left["data"], expected);
     let line = join(&mut of_bob, bob.user, channel, 1).await;
     drop(line);
-    let left = of_ada.wait_for("voice.left").await.unwrap();
+    let left = wait(&mut of_ada, "voice.left").await;
     let expected = json!({"channel_id": channel, "user_id": bob.user, "reason": "timed_out"});
     assert_eq!(left["data"], expected, "nothing is heard of him any more");
 }
@@ -258,7 +264,7 @@ async fn a_room_ends_for_who_has_no_place_there_any_more() {
     let mut of_ada = listen(&server, &ada).await;
     let mut of_bob = listen(&server, &bob).await;
     let reason = async |gateway: &mut Gateway, user: i64| loop {
-        let left = gateway.wait_for("voice.left").await.unwrap();
+        let left = wait(gateway, "voice.left").await;
         if left["data"]["user_id"] == user {
             return left["data"]["reason"].as_str().unwrap().to_owned();
         }
@@ -279,7 +285,7 @@ async fn a_room_ends_for_who_has_no_place_there_any_more() {
     let channel = dm(&ada, "bob").await;
     let (_line, sdp) = Line::offer(HERE, 1).unwrap();
     of_bob.say(&json!({"op": "voice_join", "channel_id": channel, "sdp": sdp})).await.unwrap();
-    assert_eq!(of_bob.wait_for("error").await.unwrap()["code"], "conflict", "there is no call");
+    assert_eq!(wait(&mut of_bob, "error").await["code"], "conflict", "there is no call");
     ada.api.act(&format!("/api/v1/dms/{channel}/call")).await.unwrap();
     bob.api.act(&format!("/api/v1/dms/{channel}/call/join")).await.unwrap();
     let mut line_of_ada = join(&mut of_ada, ada.user, channel, 1).await;

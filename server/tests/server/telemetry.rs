@@ -9,7 +9,7 @@ use axum::http::StatusCode;
 use hyper::Method;
 use opentelemetry_proto::tonic::{metrics::v1::metric, trace::v1::Span};
 use serde_json::{Value, json};
-use vc_bot::{Gateway, Login};
+use vc_bot::{Gateway, Line, Login};
 use vc_server::observability::contract::{
     ATTRIBUTES, Carrier, EVENTS, Kind, LOG_FIELDS, METRICS, REQUEST, RESOURCE, SPANS,
 };
@@ -17,8 +17,9 @@ use vc_server::observability::contract::{
 use crate::peers::{
     band::{community, connect, dm, listen, write},
     otlp::{Collector, Kept, attribute, attributes, exporting, hex, points},
-    server::{Ended, Server},
+    server::{Ended, PATIENCE, Server},
 };
+use crate::voice::{FRAME, HERE, LOUD, join, room};
 
 /// A server that exports there.
 fn exporting_to(collector: &Collector, more: &[(&str, &str)]) -> Server {
@@ -60,7 +61,26 @@ async fn everything(server: &Server) {
     call(&bob, channel, "/join").await;
     call(&ada, channel, "/leave").await;
     call(&bob, channel, "/leave").await;
+    talk(server, &bob, &format!("00-{TRACE}-{PARENT}-01")).await;
     api.get("/nothing").await.unwrap();
+}
+
+/// Has somebody be in a voice room, by way of a trace of the caller's.
+async fn talk(server: &Server, login: &Login, traceparent: &str) {
+    let channel = room(&[login]).await;
+    let mut gateway = listen(server, login).await;
+    let (mut line, sdp) = Line::offer(HERE, 1).unwrap();
+    let join =
+        json!({"op": "voice_join", "channel_id": channel, "sdp": sdp, "traceparent": traceparent});
+    gateway.say(&join).await.unwrap();
+    let joined = gateway.wait_for("voice_joined").await.unwrap();
+    line.answer(joined["sdp"].as_str().unwrap()).unwrap();
+    assert!(line.connect(Instant::now() + PATIENCE).unwrap());
+    gateway.wait_for("voice.joined").await.unwrap();
+    line.speak(&FRAME, LOUD).unwrap();
+    gateway.say(&json!({"op": "voice_leave"})).await.unwrap();
+    gateway.wait_for("voice.left").await.unwrap();
+    gateway.close().await.unwrap();
 }
 
 async fn call(login: &Login, channel: i64, what: &str) {
@@ -115,9 +135,21 @@ async fn exactly_what_the_contract_names_is_exported() {
         let spans = kept.spans.iter().filter(|span| span.name == cookie);
         let cookies: BTreeSet<_> =
             spans.map(|span| attribute(&span.attributes, "socket.cookie").unwrap()).collect();
-        assert_eq!(cookies.len(), 2, "{cookie}: one for each connection");
+        assert_eq!(cookies.len(), 3, "{cookie}: one for each connection");
     }
 
+    let of = |name: &str| kept.spans.iter().find(|span| span.name == name).unwrap();
+    let (join, session) = (of("voice.session_join"), of("voice.session"));
+    assert_eq!(hex(&join.trace_id), TRACE, "the caller's trace goes on");
+    assert_eq!(hex(&join.parent_span_id), PARENT);
+    assert_eq!(session.parent_span_id, join.span_id);
+    assert_eq!(join.end_time_unix_nano.abs_diff(session.start_time_unix_nano) / 1_000_000, 0);
+    for span in [join, session] {
+        let name = attribute(&span.attributes, "voice.ice_ufrag").unwrap();
+        let (ours, theirs) = name.split_once(':').unwrap();
+        assert!(ours.len() >= 4 && theirs.len() >= 4, "{name}");
+        assert!(attribute(&span.attributes, "socket.cookie").unwrap().parse::<u64>().unwrap() > 0);
+    }
     let names: BTreeSet<_> = kept.metrics.iter().map(|metric| metric.name.as_str()).collect();
     assert_eq!(names, METRICS.iter().map(|metric| metric.name).collect());
     let mut series = 0;
@@ -271,14 +303,16 @@ async fn a_gauge_returns_to_zero_when_its_client_vanishes() {
     let server = exporting_to(&collector, &[("VC_RESUME_WINDOW", "0s"), ("VC_RING_TIMEOUT", "1s")]);
     let [ada, bob] = [server.user("ada").await, server.user("bob").await];
     let channel = dm(&ada, "bob").await;
-    let sessions = [listen(&server, &ada).await, listen(&server, &bob).await];
+    let mut sessions = [listen(&server, &ada).await, listen(&server, &bob).await];
     call(&ada, channel, "").await;
     call(&bob, channel, "/join").await;
+    let line = join(&mut sessions[0], ada.user, channel, 1).await;
     let value = |kept: &Kept, name: &str| kept.points(name).first().map(|point| point.value);
     collector
         .until("connections and a call", |kept| {
             value(kept, "vc.gateway.connections") == Some(2.0)
                 && value(kept, "vc.calls") == Some(1.0)
+                && value(kept, "vc.voice.sessions") == Some(1.0)
         })
         .await;
     // Cut off, without a close.
@@ -290,8 +324,10 @@ async fn a_gauge_returns_to_zero_when_its_client_vanishes() {
         .until("none of them", |kept| {
             value(kept, "vc.gateway.connections") == Some(0.0)
                 && value(kept, "vc.calls") == Some(0.0)
+                && value(kept, "vc.voice.sessions") == Some(0.0)
         })
         .await;
+    drop(line);
     assert_eq!(kept.sum("vc.gateway.closes", ("websocket.close.code", "none")), 2.0);
     // A request whose client goes away is over too.
     let active = kept.points("http.server.active_requests");
@@ -312,11 +348,12 @@ async fn counters_count_what_happened() {
         ("vc.auth.logins", ("outcome", "refused"), 1.0),
         ("vc.auth.token_refreshes", ("outcome", "success"), 1.0),
         ("vc.auth.token_refreshes", ("outcome", "reused"), 1.0),
-        ("vc.gateway.connects", ("vc.connect.kind", "first"), 1.0),
+        ("vc.gateway.connects", ("vc.connect.kind", "first"), 2.0),
         ("vc.gateway.connects", ("vc.connect.kind", "reconnect"), 1.0),
         ("vc.gateway.resumes", ("outcome", "success"), 1.0),
-        ("vc.gateway.closes", ("websocket.close.code", "1000"), 1.0),
-        ("vc.gateway.closes", ("websocket.initiator", "client"), 2.0),
+        ("vc.gateway.closes", ("websocket.close.code", "1000"), 2.0),
+        ("vc.gateway.closes", ("websocket.initiator", "client"), 3.0),
+        ("vc.voice.joins", ("outcome", "success"), 1.0),
         ("vc.message.sends", ("vc.message.via", "rest"), 1.0),
         ("vc.message.sends", ("vc.message.via", "gateway"), 1.0),
         ("vc.call.joins", ("outcome", "joined"), 1.0),

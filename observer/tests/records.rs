@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod peers {
+    pub(crate) mod cache;
     pub(crate) mod folder;
     #[expect(dead_code, reason = "these tests ask for voice alone")]
     pub(crate) mod observer;

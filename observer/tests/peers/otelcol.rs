@@ -2,10 +2,9 @@
 
 use std::{
     collections::BTreeMap,
-    env,
     fs::{self, File},
     net::{SocketAddr, TcpListener, TcpStream},
-    path::{Path, PathBuf},
+    path::Path,
     process::{Command, Stdio},
     thread,
     time::{Duration, Instant},
@@ -13,7 +12,7 @@ use std::{
 
 use serde_json::Value;
 
-use super::{folder::Folder, process::Process};
+use super::{cache, folder::Folder, process::Process};
 
 /// How long it may take to be ready, on a slow and busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -37,11 +36,7 @@ pub(crate) struct Span {
 impl Otelcol {
     /// One that is ready, or none where the set-up has not brought it.
     pub(crate) fn start(test: &str) -> Option<Self> {
-        let program = cache().map(|cache| cache.join("collector/otelcol"));
-        let Some(program) = program.filter(|program| program.is_file()) else {
-            println!("skipped: {test}: no otelcol: `cargo xtask setup --only collector` brings it");
-            return None;
-        };
+        let program = cache::found(test, "collector/otelcol", "collector")?;
         // Somebody else may take one of its ports.
         let ready = (0..5).find_map(|_| Self::attempt(&program));
         Some(ready.expect("the collector starts"))
@@ -135,13 +130,4 @@ fn attributes(of: &Value) -> BTreeMap<String, Value> {
 
 fn list(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
-}
-
-/// As xtask's `place.rs` has it.
-fn cache() -> Option<PathBuf> {
-    let absolute =
-        |name: &str| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    absolute("OBSERVER_CACHE")
-        .or_else(|| absolute("XDG_CACHE_HOME").map(|folder| folder.join("observer-dev")))
-        .or_else(|| env::home_dir().map(|home| home.join(".cache/observer-dev")))
 }

@@ -133,6 +133,10 @@ fn privileged(places: &Places, tally: &mut Tally) -> Result<()> {
     build.args(["test", "-p", "observer", "--test", "*", "--no-run"]).current_dir(&places.root);
     let built = artifact::build(&mut build)?;
     let tests = built.executables.iter().filter(|one| one.kind == "test");
+    let mut build = cargo();
+    build.args(["build", "-p", "vc-server", "--bin", "vc-server"]).current_dir(&places.root);
+    let server = artifact::build(&mut build)?;
+    let server = server.executable("vc-server", "bin")?;
     let root = root_is_to_be_had();
     for test in tests {
         if !root {
@@ -140,9 +144,11 @@ fn privileged(places: &Places, tally: &mut Tally) -> Result<()> {
             continue;
         }
         println!("{} as root", bold(&test.name));
-        // The variable by way of `env`, because sudo may be told to drop it.
+        // The variables by way of `env`, because sudo may be told to drop them.
         let mut run = as_root("env")?;
-        run.arg(format!("CARGO_MANIFEST_DIR={}", crate_dir.display())).arg(&test.path);
+        run.arg(format!("CARGO_MANIFEST_DIR={}", crate_dir.display()));
+        run.arg(format!("OBSERVER_CACHE={}", places.cache.display()));
+        run.arg(format!("VC_SERVER_PROGRAM={}", server.display())).arg(&test.path);
         run.args(["--test-threads=1", "--nocapture"]).current_dir(&crate_dir);
         tests_of(tally, &test.name, &mut run)?;
     }

@@ -1,11 +1,11 @@
 // Pages of a browser that a test uses as people do, by way of Playwright. One request a line
 // of standard input, one answer a line of standard output; it ends with its input.
-//   node pages.mjs PLAYWRIGHT CHROMIUM
+//   node pages.mjs PLAYWRIGHT CHROMIUM [FLAG OF CHROMIUM]…
 
 import { createRequire } from 'node:module';
 import { createInterface } from 'node:readline';
 
-const [, , playwright, executablePath] = process.argv;
+const [, , playwright, executablePath, ...flags] = process.argv;
 const { chromium } = createRequire(import.meta.url)(playwright);
 
 const args = [
@@ -18,6 +18,7 @@ const args = [
   '--use-fake-ui-for-media-stream',
   '--use-fake-device-for-media-stream',
   '--autoplay-policy=no-user-gesture-required',
+  ...flags,
 ];
 const browser = await chromium.launch({ executablePath, args });
 const pages = new Map();

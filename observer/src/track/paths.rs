@@ -172,14 +172,14 @@ impl PathTracker {
         self.of(flow.key.socket, flow.local, flow.key.peer)?.latest.session()
     }
 
-    /// What there is to be seen of a far end beside media, `within` the time before `now_ns`.
+    /// What there is to be seen of a far end beside media at `now_ns`, where audio may be
+    /// missing for `patience`.
     #[must_use]
-    pub fn far_end(&self, (socket, peer): &Ends, within: Duration, now_ns: u64) -> FarEnd {
-        let within_ns = u64::try_from(within.as_nanos()).unwrap_or(u64::MAX);
+    pub fn far_end(&self, (socket, peer): &Ends, patience: Duration, now_ns: u64) -> FarEnd {
         match self.paths.get(&PathKey { socket: *socket, peer: *peer }) {
             Some(Tracked { heard_ns: Some(heard_ns), .. }) => {
-                let is_recent = now_ns.saturating_sub(*heard_ns) < within_ns;
-                if is_recent { FarEnd::Alive } else { FarEnd::Gone }
+                let ago = Duration::from_nanos(now_ns.saturating_sub(*heard_ns));
+                FarEnd::seen(ago, patience)
             }
             _ => FarEnd::Unknown,
         }

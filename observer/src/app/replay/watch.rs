@@ -85,13 +85,14 @@ impl Watch {
                 update.take(flow);
             }
         }
-        let (paths, calls, within) = (OnceCell::new(), &self.calls, self.patience.one_way);
+        let (paths, calls, patience) = (OnceCell::new(), &self.calls, self.patience.one_way);
         // A capture may be of one direction alone: what never came is not missed.
         let _counts = self.voice.one_way(now_ns, |(call, _)| {
             let paths = paths.get_or_init(|| flows.paths());
             let checked_ns = calls.ends(*call).and_then(|[near, far]| paths.checked_ns(near, far));
-            let age = checked_ns.map(|then| Duration::from_nanos(now_ns.saturating_sub(then)));
-            if age.is_some_and(|age| age < within) { FarEnd::Alive } else { FarEnd::Gone }
+            checked_ns.map_or(FarEnd::Gone, |then| {
+                FarEnd::seen(Duration::from_nanos(now_ns.saturating_sub(then)), patience)
+            })
         });
     }
 }

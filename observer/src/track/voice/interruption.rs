@@ -47,6 +47,10 @@ impl Reason {
     }
 }
 
+/// Within that time somebody who is there sends two checks: consent is asked for every 5 s, or up
+/// to a fifth later (RFC 7675 section 5.1). One may be lost, or come just after a reading.
+const TWO_CHECKS: Duration = Duration::from_secs(12);
+
 /// What else there is to be seen of the far end of a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FarEnd {
@@ -56,6 +60,15 @@ pub enum FarEnd {
     Alive,
     /// It did, and does no longer.
     Gone,
+}
+
+impl FarEnd {
+    /// One that was seen so long ago, where audio may be missing for `patience`: less than the
+    /// time between checks cannot tell who is mute from who is gone.
+    #[must_use]
+    pub fn seen(ago: Duration, patience: Duration) -> Self {
+        if ago < patience.max(TWO_CHECKS) { Self::Alive } else { Self::Gone }
+    }
 }
 
 /// When a flow was interrupted, as far as readings tell.
@@ -296,6 +309,20 @@ mod tests {
         }
         let both_rest = [audio(Direction::Receive, 1, 10), audio(Direction::Transmit, 1, 10)];
         assert_eq!(look(&mut one_way, &both_rest, 90, FarEnd::Unknown), []);
+    }
+
+    #[test]
+    fn an_end_is_gone_after_the_patience_and_after_two_checks() {
+        for (ago, patience, far_end) in [
+            (5, 1, FarEnd::Alive),
+            (11, 1, FarEnd::Alive),
+            (12, 1, FarEnd::Gone),
+            (14, 15, FarEnd::Alive),
+            (15, 15, FarEnd::Gone),
+        ] {
+            let [ago, patience] = [ago, patience].map(Duration::from_secs);
+            assert_eq!(FarEnd::seen(ago, patience), far_end, "{ago:?} of {patience:?}");
+        }
     }
 
     #[test]

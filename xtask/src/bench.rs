@@ -34,8 +34,8 @@ enum What {
     Kernel(Timed),
     /// The observer with full tables: memory, CPU time at rest, and how long a reading takes
     Flows(flows::Flows),
-    /// What watching adds to the packets of a UDP and a TCP echo: the observer, the floor
-    /// programs and tcpdump, in one run, against the budgets
+    /// What watching adds to the packets of a UDP and a TCP echo, and of a call by way of
+    /// vc-server: the observer, the floor programs and tcpdump, in one run, against the budgets
     Impact(Timed),
     /// Calls of Chromium, Janus, GStreamer and baresip by paths that lose, delay and reorder:
     /// the observer's figures beside those of the receiver, tshark and the firewall

@@ -12,6 +12,7 @@ use std::{
 use anyhow::{Context as _, Result, anyhow, ensure};
 
 use super::{
+    Slice, Traffic,
     clock::Clock,
     condition::Condition,
     group::stay_on_one_cpu,
@@ -57,21 +58,17 @@ impl Protocol {
 
 /// What some exchanges took.
 pub(crate) struct Spell {
-    /// CPU time of both threads.
+    /// CPU time of both ends.
     pub(crate) cpu: Duration,
-    /// Round trips, sorted.
+    /// Packets that were sent, and received by the other end.
+    pub(crate) packets: u64,
+    /// Round trips, sorted, where there are any.
     pub(crate) round_trips: Vec<Duration>,
-}
-
-impl Spell {
-    /// One there and one back; an acknowledgement of TCP travels with the next message.
-    pub(crate) fn packets(&self) -> u64 {
-        2 * self.round_trips.len() as u64
-    }
 }
 
 /// Both threads. Whoever holds this stays off their CPU unless there is no other.
 pub(crate) struct Echo {
+    protocol: Protocol,
     orders: Sender<(Condition, u32)>,
     spells: Receiver<Result<Spell>>,
 }
@@ -95,12 +92,27 @@ impl Echo {
                 }
             }
         });
-        Ok(Self { orders, spells })
+        Ok(Self { protocol, orders, spells })
+    }
+}
+
+impl Traffic for Echo {
+    fn name(&self) -> &'static str {
+        self.protocol.name()
+    }
+
+    fn alternations(&self) -> u32 {
+        24
     }
 
     /// So many exchanges, one after another. Each condition has a stream of voice of its
     /// own, so none sees the others' packets as a gap.
-    pub(crate) fn exchange(&mut self, condition: Condition, exchanges: u32) -> Result<Spell> {
+    fn spell(&mut self, condition: Condition, slice: Slice) -> Result<Spell> {
+        let exchanges = match slice {
+            Slice::WarmUp => 70,
+            Slice::Short => 700,
+            Slice::Long => 35_000,
+        };
         self.orders.send((condition, exchanges)).context("the sending thread has ended")?;
         self.spells.recv().context("the sending thread has ended")?
     }
@@ -140,7 +152,8 @@ impl Client {
         let far = self.ask()?.saturating_sub(far);
         self.turns.insert(condition, first + exchanges);
         round_trips.sort_unstable();
-        Ok(Spell { cpu: near + far, round_trips })
+        // One there and one back; an acknowledgement of TCP travels with the next message.
+        Ok(Spell { cpu: near + far, packets: 2 * u64::from(exchanges), round_trips })
     }
 
     /// The CPU time of the other end so far.

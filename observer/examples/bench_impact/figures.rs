@@ -25,7 +25,7 @@ impl Sample {
             spell.round_trips.get(index).copied().unwrap_or_default().as_nanos() as f64
         };
         Self {
-            cpu: ns_each(spell.cpu, spell.packets()),
+            cpu: ns_each(spell.cpu, spell.packets),
             consumer: consumer_ns.unwrap_or_default(),
             p50: at(50),
             p99: at(99),

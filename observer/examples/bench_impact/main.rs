@@ -1,8 +1,9 @@
 //! Measures what watching adds to the packets of an application, and prints the figures as
 //! JSON. `cargo xtask bench impact` builds it, runs it as root and makes a table of it.
 //!
-//! Two threads on one CPU send a message there and back. All conditions take turns in one
-//! run, and each is compared with what was measured beside it with nothing attached.
+//! Two threads on one CPU send a message there and back; or people talk by way of an SFU. All
+//! conditions take turns in one run, and each is compared with what was measured beside it
+//! with nothing attached.
 
 #[expect(dead_code, reason = "other measurements want other clocks")]
 #[path = "../bench/clock.rs"]
@@ -23,6 +24,8 @@ mod programs;
 
 mod echo;
 
+mod call;
+
 mod capture;
 
 mod condition;
@@ -36,60 +39,78 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 
+use call::Call;
 use condition::{ALTERNATING, Condition, LASTING, Stage};
-use echo::{Echo, Protocol};
+use echo::{Echo, Protocol, Spell};
 use figures::{Captured, Report, Sample, Table};
 
-/// Exchanges in a slice: some ten milliseconds for those that are switched at once, and
-/// half a second for those that take long to start.
-const SHORT: u32 = 700;
-const LONG: u32 = 35_000;
+/// How long a slice is: some ten milliseconds of an echo for those that are switched at once,
+/// and half a second for those that take long to start. A call, in which there is silence
+/// too, is looked at for longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Slice {
+    WarmUp,
+    Short,
+    Long,
+}
 
-/// Rounds of those that are switched at once for one of the others.
-const ALTERNATIONS: u32 = 24;
+/// Something that has packets sent and received.
+trait Traffic {
+    fn name(&self) -> &'static str;
+
+    /// Rounds of those that are switched at once for one of the others.
+    fn alternations(&self) -> u32;
+
+    /// What it took for a while.
+    fn spell(&mut self, condition: Condition, slice: Slice) -> Result<Spell>;
+}
 
 /// Times in all that each condition that takes long is measured at least: a median of
 /// fewer says little.
 const FEWEST_CYCLES: u32 = 5;
 
+const USAGE: &str = "usage: bench_impact --seconds N VC_SERVER VC_BOT";
+
 fn main() -> Result<()> {
-    let seconds = match env::args().skip(1).collect::<Vec<_>>().as_slice() {
-        [] => 60,
-        [flag, value] if flag == "--seconds" => {
-            value.parse().context("--seconds wants a number")?
+    let (seconds, server, bot) = match env::args().skip(1).collect::<Vec<_>>().as_slice() {
+        [flag, value, server, bot] if flag == "--seconds" => {
+            (value.parse().context("--seconds wants a number")?, server.clone(), bot.clone())
         }
-        _ => bail!("usage: bench_impact [--seconds N]"),
+        _ => bail!(USAGE),
     };
+    call::be_alone()?;
     let mut stage = Stage::set()?;
     let mut report = Report::begin(seconds)?;
-    let time = Duration::from_secs(seconds) / Protocol::ALL.len() as u32;
+    let time = Duration::from_secs(seconds) / (Protocol::ALL.len() as u32 + 1);
     for protocol in Protocol::ALL {
-        report.add(measure(protocol, &mut stage, time)?);
+        report.add(measure(&mut Echo::start(protocol)?, &mut stage, time)?);
     }
+    let mut call = Call::start(&server, &bot)?;
+    report.add(measure(&mut call, &mut stage, time)?);
+    call.end()?;
     println!("{}", serde_json::to_string(&report)?);
     Ok(())
 }
 
 /// Cycles of many short rounds and one long, until the time is up. Every other round of
 /// a kind is in reverse order.
-fn measure(protocol: Protocol, stage: &mut Stage, time: Duration) -> Result<Table> {
-    let mut echo = Echo::start(protocol)?;
-    let mut table = Table::new(protocol.name());
+fn measure(traffic: &mut dyn Traffic, stage: &mut Stage, time: Duration) -> Result<Table> {
+    let mut table = Table::new(traffic.name());
     let (mut alternating, mut lasting) = (ALTERNATING, LASTING);
     let begun = Instant::now();
     let mut cycles = 0;
     while cycles < FEWEST_CYCLES || begun.elapsed() < time {
-        for _ in 0..ALTERNATIONS {
+        for _ in 0..traffic.alternations() {
             table.alternating.begin();
             for condition in alternating {
-                let sample = slice(condition, SHORT, stage, &mut echo, &mut table.captured)?;
+                let sample = take(condition, Slice::Short, stage, traffic, &mut table.captured)?;
                 table.alternating.add(condition, sample);
             }
             alternating.reverse();
         }
         table.lasting.begin();
         for condition in lasting {
-            let sample = slice(condition, LONG, stage, &mut echo, &mut table.captured)?;
+            let sample = take(condition, Slice::Long, stage, traffic, &mut table.captured)?;
             table.lasting.add(condition, sample);
         }
         lasting.reverse();
@@ -99,17 +120,17 @@ fn measure(protocol: Protocol, stage: &mut Stage, time: Duration) -> Result<Tabl
 }
 
 /// Puts a condition in place, lets traffic warm up, and measures.
-fn slice(
+fn take(
     condition: Condition,
-    exchanges: u32,
+    slice: Slice,
     stage: &mut Stage,
-    echo: &mut Echo,
+    traffic: &mut dyn Traffic,
     captured: &mut Captured,
 ) -> Result<Sample> {
     let watching = stage.put(condition)?;
-    echo.exchange(condition, exchanges / 10)?;
-    let spell = echo.exchange(condition, exchanges)?;
+    traffic.spell(condition, Slice::WarmUp)?;
+    let spell = traffic.spell(condition, slice)?;
     let counts = watching.end()?;
-    let consumer_ns = counts.map(|counts| captured.add(&counts, spell.packets()));
+    let consumer_ns = counts.map(|counts| captured.add(&counts, spell.packets));
     Ok(Sample::of(&spell, consumer_ns.transpose()?))
 }

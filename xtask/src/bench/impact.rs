@@ -5,14 +5,15 @@ use std::process::ExitCode;
 use anyhow::{Result, ensure};
 use serde::Deserialize;
 
-use crate::command::{as_root, output};
+use crate::artifact;
+use crate::command::{as_root, cargo, output};
 use crate::place::Places;
 use crate::terminal::{bold, green, red, table};
 
 use super::{Timed, build, page, understood};
 
 const COSTS: [&str; 6] =
-    ["attached", "echo's ns", "added ns", "reader's ns", "added in all ns", "ratio"];
+    ["attached", "both ends' ns", "added ns", "reader's ns", "added in all ns", "ratio"];
 const TRIPS: [&str; 7] =
     ["attached", "p50 ns", "added p50 ns", "p50 ratio", "p99 ns", "added p99 ns", "p99 ratio"];
 const BUDGETS: [&str; 5] = ["traffic", "against", "ratio", "budget", "verdict"];
@@ -71,8 +72,14 @@ struct Verdict {
 /// Measures as root; fails when a budget is exceeded.
 pub(super) fn main(places: &Places, args: &Timed) -> Result<ExitCode> {
     let built = build(places, &["--example", "bench_impact"])?;
+    let mut talking = cargo();
+    talking.args(["build", "--release", "-p", "vc-server", "-p", "vc-bot", "--bins"]);
+    let talking = artifact::build(talking.current_dir(&places.root))?;
     let mut bench = as_root(built.executable("bench_impact", "example")?)?;
     bench.args(["--seconds", &args.seconds.to_string()]);
+    for program in ["vc-server", "vc-bot"] {
+        bench.arg(talking.executable(program, "bin")?);
+    }
     args.announce();
     let report: Report = understood(&output(&mut bench)?, "impact")?;
     ensure!(!report.verdicts.is_empty(), "the measurement judged nothing: report this");
@@ -90,7 +97,9 @@ fn show(report: &Report) {
     for part in &report.parts {
         println!("\n{}\n{}", bold(&part.traffic), part.captured.sentence());
         print!("{}", table(&COSTS, &part.costs()));
-        print!("\n{}", table(&TRIPS, &part.trips()));
+        if part.has_trips() {
+            print!("\n{}", table(&TRIPS, &part.trips()));
+        }
     }
     println!("\n{}", bold("budgets"));
     print!("{}", table(&BUDGETS, &report.budgets(&green("within"), &red("EXCEEDED"))));
@@ -103,13 +112,16 @@ fn on_page(report: &Report) -> String {
     );
     for part in &report.parts {
         text += &format!(
-            "\n### {}\n\nMedians of {} rounds. {}\n\nCPU time of a packet:\n\n{}\nRound trip of an echo:\n\n{}",
+            "\n### {}\n\nMedians of {} rounds. {}\n\nCPU time of a packet:\n\n{}",
             part.traffic,
             part.rounds(),
             part.captured.sentence(),
             page::table(&COSTS, &part.costs()),
-            page::table(&TRIPS, &part.trips())
         );
+        if part.has_trips() {
+            let trips = page::table(&TRIPS, &part.trips());
+            text += &format!("\nRound trip of an echo:\n\n{trips}");
+        }
     }
     let budgets = report.budgets("within", "**exceeded**");
     text + "\n### Added CPU time against its budgets\n\n" + &page::table(&BUDGETS, &budgets)
@@ -140,7 +152,7 @@ impl Verdict {
 impl Captured {
     fn sentence(&self) -> String {
         format!(
-            "tcpdump captured {} packets, dropped {}; {} of the echo's came while it was measured, a tenth of that before.",
+            "tcpdump captured {} packets, dropped {}; {} were sent while it was measured, others before that.",
             self.captured, self.dropped, self.sent
         )
     }
@@ -169,6 +181,11 @@ impl Traffic {
             ]
         };
         self.rows.iter().map(row).collect()
+    }
+
+    /// Whether anything was sent there and back.
+    fn has_trips(&self) -> bool {
+        self.rows.iter().any(|row| row.p50.ns > 0.0)
     }
 
     fn trips(&self) -> Vec<Vec<String>> {

@@ -77,6 +77,7 @@ pub struct Progress {
 pub struct Call {
     plan: Plan,
     seats: Vec<Seat>,
+    invitation: String,
     progress: Arc<Progress>,
 }
 
@@ -141,7 +142,8 @@ impl Call {
         }
         let first = logins[0].0.api.clone();
         let community = made(first.post("/api/v1/communities", &json!({"name": "bots"})).await?)?;
-        let invitation = json!({"invite_code": community["invite_code"]});
+        let code = community["invite_code"].as_str().context("a community has a code")?;
+        let invitation = json!({"invite_code": code});
         for (login, _) in &logins[1..] {
             made(login.api.post("/api/v1/communities/join", &invitation).await?)?;
         }
@@ -158,7 +160,13 @@ impl Call {
             let room = rooms[number % plan.rooms];
             Seat { name, login, room, talks, hears_all: others <= plan.slots.min(SEATS - 1) }
         });
-        Ok(Self { seats: seats.collect(), plan, progress })
+        Ok(Self { seats: seats.collect(), plan, invitation: code.to_owned(), progress })
+    }
+
+    /// The code by which others come into the community of the bots.
+    #[must_use]
+    pub fn invitation(&self) -> &str {
+        &self.invitation
     }
 
     /// Has them talk, and says what came of it.

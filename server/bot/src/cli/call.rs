@@ -110,6 +110,7 @@ async fn call(plan: Plan) -> anyhow::Result<Report> {
     let call =
         meanwhile(gathering, |_| format!("{} of {bots} accounts", progress.accounts())).await?;
     let whole = humantime::format_duration(time);
+    eprintln!("invitation: {}", call.invitation());
     eprintln!("they talk for {whole}");
     meanwhile(call.run(), |passed| {
         let passed = humantime::format_duration(Duration::from_secs(passed.min(time).as_secs()));

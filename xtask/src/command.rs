@@ -145,7 +145,8 @@ pub(crate) fn line(command: &Command) -> String {
     words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
 }
 
-fn cannot_start(command: &Command) -> String {
+/// What to say of a command that does not start.
+pub(crate) fn cannot_start(command: &Command) -> String {
     let program = command.get_program().to_string_lossy().into_owned();
     format!(
         "cannot start `{program}`: install it (`cargo xtask setup` installs what this workspace needs)"

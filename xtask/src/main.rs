@@ -48,8 +48,11 @@ enum Task {
     Setup(setup::Args),
     /// Build the eBPF object as `observer/build.rs` does, and describe its programs
     BuildEbpf,
-    /// Build the observer and observe this host (asks sudo for what needs it)
+    /// Build the observer and observe this host (asks sudo for what needs it); `--demo` adds a call
     Run(run::Args),
+    /// Run a program that ends when standard input does: `run --demo` is made of these
+    #[command(hide = true)]
+    Guard(run::guard::Args),
     /// Run every test: unit, documentation, privileged, and the kernel matrix
     Test(test::Args),
     /// Boot each kernel of the matrix and run the kernel tests in it
@@ -84,6 +87,7 @@ fn start(cli: Cli) -> Result<ExitCode> {
         Task::Setup(args) => setup::main(&places, &args),
         Task::BuildEbpf => object_file::main(&places),
         Task::Run(args) => run::main(&places, &args),
+        Task::Guard(args) => run::guard::main(&args),
         Task::Test(args) => test::main(&places, &args),
         Task::VmTest(args) => vm::main(&places, &args),
         Task::Bench(args) => bench::main(&places, &args),

@@ -46,6 +46,7 @@ pub(crate) fn main(places: &Places, args: &Args) -> Result<ExitCode> {
     }
     parts.push(Part::run("server tests", |tally| server(places, tally)));
     parts.push(Part::run("privileged tests", |tally| privileged(places, tally)));
+    parts.push(Part::run("demo", |tally| demo(places, tally)));
     if !args.no_vm {
         parts.push(Part::run("kernel matrix", |tally| {
             let matrix = vm::all(places)?;
@@ -153,4 +154,22 @@ fn privileged(places: &Places, tally: &mut Tally) -> Result<()> {
         tests_of(tally, &test.name, &mut run)?;
     }
     Ok(())
+}
+
+/// `run --demo` as a newcomer types it, with programs that the build of the unit tests has made
+/// all but the last step of.
+fn demo(places: &Places, tally: &mut Tally) -> Result<()> {
+    if !root_is_to_be_had() {
+        tally.skipped.push("demo: no root is to be had".to_owned());
+        return Ok(());
+    }
+    let mut build = cargo();
+    // With a test among them and the same packages, the features are those of the unit tests.
+    build.args(["build", "--workspace", "--exclude", "observer-ebpf", "--test", "demo"]);
+    build.args(["--bin", "observer", "--bin", "vc-server", "--bin", "vc-bot"]);
+    let built = artifact::build(build.current_dir(&places.root))?;
+    let mut run = command(built.executable("demo", "test")?);
+    run.env("DEMO_PROGRAMS", built.executable("observer", "bin")?.with_file_name(""));
+    run.args(["--test-threads=1", "--nocapture"]).current_dir(&places.root);
+    tests_of(tally, "demo", &mut run)
 }

@@ -64,8 +64,9 @@ pub(super) enum Command {
     /// `log` change at once, any other change is named in a warning and waits for a
     /// restart. A file that is wrong changes nothing.
     Run {
-        /// Add bundled traffic on loopback: a bot call over RTP with a little loss, and
-        /// TCP clients; on a terminal, show it live
+        /// Add bundled traffic on loopback: two streams of RTP with a little loss, and
+        /// TCP clients; on a terminal, show it live. `cargo xtask run --demo` in a clone of
+        /// the source has a real call instead
         #[arg(long)]
         demo: bool,
     },

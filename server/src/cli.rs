@@ -39,7 +39,7 @@ Exit codes:
   1  it could not go on
   2  it could not run: usage, configuration, the database, or the address";
 
-/// Chat for communities, over a REST API and a WebSocket gateway, with calls that ring.
+/// Chat and voice for communities, over a REST API, a WebSocket gateway and an SFU.
 #[derive(Debug, Parser)]
 #[command(name = "vc-server", version, after_help = EXAMPLES, max_term_width = 100)]
 struct Cli {

@@ -10,12 +10,12 @@ use crate::{auth, chat, voice, ws};
 
 #[derive(OpenApi)]
 #[openapi(
-    info(title = "vc-server", description = "Chat for communities, and calls that ring. What happens is told over the gateway, a WebSocket."),
+    info(title = "vc-server", description = "Chat and voice for communities, and calls that ring. What happens is told over the gateway, a WebSocket."),
     modifiers(&Token),
     tags(
         (name = "auth", description = "Accounts and logins"),
         (name = "chat", description = "Communities, channels, messages"),
-        (name = "voice", description = "Calls between two people"),
+        (name = "voice", description = "Calls between two people, and rooms"),
         (name = "gateway", description = "What happens, as it happens")
     )
 )]

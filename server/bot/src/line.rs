@@ -10,7 +10,7 @@ use std::{
 
 use str0m::{
     Candidate, Event, Input, Output, Rtc, RtcConfig, RtcError,
-    change::{SdpAnswer, SdpPendingOffer},
+    change::{SdpAnswer, SdpOffer, SdpPendingOffer},
     crypto::from_feature_flags,
     error::SdpError,
     format::Codec,
@@ -31,7 +31,8 @@ pub struct Line {
     rtc: Rtc,
     socket: UdpSocket,
     local: SocketAddr,
-    microphone: Mid,
+    /// Nothing where it only listens.
+    microphone: Option<Mid>,
     opus: Option<Pt>,
     offered: Option<SdpPendingOffer>,
     due: Instant,
@@ -76,38 +77,28 @@ impl Line {
     /// # Errors
     /// [`LineError`].
     pub fn offer(local: IpAddr, slots: usize) -> Result<(Self, String), LineError> {
-        let socket = UdpSocket::bind((local, 0))?;
-        socket.set_nonblocking(true)?;
-        let local = socket.local_addr()?;
-        let now = Instant::now();
-        let mut rtc = RtcConfig::new()
-            .set_crypto_provider(from_feature_flags().into())
-            .set_rtp_mode(true)
-            .clear_codecs()
-            .enable_opus(true, false)
-            .build(now);
-        rtc.add_local_candidate(Candidate::host(local, Protocol::Udp).map_err(RtcError::from)?);
-        let mut change = rtc.sdp_api();
+        let mut line = Self::new(local)?;
+        let mut change = line.rtc.sdp_api();
         let microphone = change.add_media(MediaKind::Audio, Direction::SendOnly, None, None, None);
         for _ in 0..slots {
             change.add_media(MediaKind::Audio, Direction::RecvOnly, None, None, None);
         }
         let (offer, offered) = change.apply().ok_or(LineError::Answer)?;
-        let line = Self {
-            rtc,
-            socket,
-            local,
-            microphone,
-            opus: None,
-            offered: Some(offered),
-            due: now,
-            is_connected: false,
-            spoken: 0,
-            heard: VecDeque::new(),
-            stalls_dtls: false,
-            sent: None,
-        };
+        line.microphone = Some(microphone);
+        line.offered = Some(offered);
         Ok((line, offer.to_sdp_string()))
+    }
+
+    /// Makes a connection from this address that answers another's offer, and its answer: it
+    /// listens, without a server between.
+    ///
+    /// # Errors
+    /// [`LineError`].
+    pub fn accept(local: IpAddr, offer: &str) -> Result<(Self, String), LineError> {
+        let mut line = Self::new(local)?;
+        let answer = line.rtc.sdp_api().accept_offer(SdpOffer::from_sdp_string(offer)?)?;
+        line.pass_time()?;
+        Ok((line, answer.to_sdp_string()))
     }
 
     /// Takes the answer.
@@ -151,9 +142,11 @@ impl Line {
     /// # Errors
     /// [`LineError`].
     pub fn speak(&mut self, payload: &[u8], level: i8) -> Result<(), LineError> {
-        let opus = self.opus.ok_or(LineError::Answer)?;
+        let (Some(opus), Some(microphone)) = (self.opus, self.microphone) else {
+            return Err(LineError::Answer);
+        };
         let mut direct = self.rtc.direct_api();
-        let stream = direct.stream_tx_by_mid(self.microphone, None).ok_or(LineError::Answer)?;
+        let stream = direct.stream_tx_by_mid(microphone, None).ok_or(LineError::Answer)?;
         let values = ExtensionValues {
             audio_level: Some(level),
             voice_activity: Some(true),
@@ -204,6 +197,34 @@ impl Line {
     /// When the socket does not take it.
     pub fn send(&self, to: SocketAddr, bytes: &[u8]) -> io::Result<()> {
         self.socket.send_to(bytes, to).map(drop)
+    }
+
+    fn new(local: IpAddr) -> Result<Self, LineError> {
+        let socket = UdpSocket::bind((local, 0))?;
+        socket.set_nonblocking(true)?;
+        let local = socket.local_addr()?;
+        let now = Instant::now();
+        let mut rtc = RtcConfig::new()
+            .set_crypto_provider(from_feature_flags().into())
+            .set_rtp_mode(true)
+            .clear_codecs()
+            .enable_opus(true, false)
+            .build(now);
+        rtc.add_local_candidate(Candidate::host(local, Protocol::Udp).map_err(RtcError::from)?);
+        Ok(Self {
+            rtc,
+            socket,
+            local,
+            microphone: None,
+            opus: None,
+            offered: None,
+            due: now,
+            is_connected: false,
+            spoken: 0,
+            heard: VecDeque::new(),
+            stalls_dtls: false,
+            sent: None,
+        })
     }
 
     fn pass_time(&mut self) -> Result<(), LineError> {

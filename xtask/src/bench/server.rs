@@ -15,6 +15,15 @@ use super::{Timed, page, understood};
 const PAGE: &str = "docs/server/performance.md";
 const EXPORTS: [&str; 6] =
     ["traffic", "telemetry", "spans", "dropped spans", "log records", "dropped records"];
+const FLOORS: [&str; 7] = [
+    "room",
+    "listeners of a packet",
+    "to receive, µs",
+    "to send, µs",
+    "floor of a packet, µs",
+    "CPU time of a packet, µs",
+    "ratio",
+];
 
 /// What the measurement prints.
 #[derive(Deserialize)]
@@ -30,21 +39,41 @@ struct Report {
 #[derive(Deserialize)]
 struct Part {
     traffic: String,
-    /// What is counted: `request`, `delivery`.
+    /// What is counted: `request`, `delivery`, `packet`.
     unit: String,
     rounds: u64,
     rows: Vec<Row>,
+    floor: Option<Floor>,
 }
 
 #[derive(Deserialize)]
 struct Row {
     telemetry: String,
     per_second: Figure,
+    delay: Option<Delay>,
     cpu_us: Figure,
     spans: u64,
     dropped_spans: u64,
     records: u64,
     dropped_records: u64,
+}
+
+#[derive(Deserialize)]
+struct Delay {
+    median_us: Figure,
+    p99_us: Figure,
+}
+
+/// What of the CPU time of a packet is no server's.
+#[derive(Deserialize)]
+struct Floor {
+    listeners: u64,
+    receive_us: f64,
+    send_us: f64,
+    /// For one that is sent, with its share of what was received.
+    whole_us: f64,
+    server_us: f64,
+    ratio: f64,
 }
 
 #[derive(Deserialize)]
@@ -77,8 +106,10 @@ fn show(report: &Report) {
     println!("\n{} ×{}, kernel {}", report.cpu, report.processors, report.kernel);
     for part in &report.parts {
         println!("\n{}, medians of {} rounds", bold(&part.traffic), part.rounds);
-        print!("{}", table(&part.head().each_ref().map(String::as_str), &part.cells()));
+        print!("{}", table(&part.head(), &part.cells()));
     }
+    println!("\n{}", bold("voice beside its floor"));
+    print!("{}", table(&FLOORS, &report.floors()));
     println!("\n{}", bold("what was exported"));
     print!("{}", table(&EXPORTS, &report.exports()));
 }
@@ -89,18 +120,31 @@ fn on_page(report: &Report) -> String {
         report.seconds, report.cpu, report.processors, report.kernel
     );
     for part in &report.parts {
-        let head = part.head();
         text += &format!(
             "\n### {}\n\nMedians of {} rounds.\n\n{}",
             part.traffic,
             part.rounds,
-            page::table(&head.each_ref().map(String::as_str), &part.cells())
+            page::table(&part.head(), &part.cells())
         );
     }
+    text += "\n### Voice beside its floor\n\n";
+    text += &page::table(&FLOORS, &report.floors());
     text + "\n### What was exported\n\n" + &page::table(&EXPORTS, &report.exports())
 }
 
 impl Report {
+    fn floors(&self) -> Vec<Vec<String>> {
+        let row = |part: &Part| {
+            let floor = part.floor.as_ref()?;
+            let times = [floor.receive_us, floor.send_us, floor.whole_us, floor.server_us];
+            let mut row = vec![part.traffic.clone(), floor.listeners.to_string()];
+            row.extend(times.map(|time| format!("{time:.2}")));
+            row.push(format!("{:.2}", floor.ratio));
+            Some(row)
+        };
+        self.parts.iter().filter_map(row).collect()
+    }
+
     fn exports(&self) -> Vec<Vec<String>> {
         let cells = |part: &Part, row: &Row| {
             let counts = [row.spans, row.dropped_spans, row.records, row.dropped_records];
@@ -119,31 +163,44 @@ impl Part {
         self.rows.iter().filter(|row| row.records > 0)
     }
 
-    fn head(&self) -> [String; 5] {
-        let (unit, units) = match self.unit.as_str() {
-            "delivery" => ("delivery", "deliveries".to_owned()),
-            unit => (unit, format!("{unit}s")),
+    fn has_delays(&self) -> bool {
+        self.rows.iter().all(|row| row.delay.is_some())
+    }
+
+    fn head(&self) -> Vec<&'static str> {
+        let (rate, cpu) = match self.unit.as_str() {
+            "request" => ("requests a second", "CPU time of a request, µs"),
+            "delivery" => ("deliveries a second", "CPU time of a delivery, µs"),
+            _ => ("packets a second", "CPU time of a packet, µs"),
         };
-        [
-            "telemetry".to_owned(),
-            format!("{units} a second"),
-            "ratio".to_owned(),
-            format!("CPU time of a {unit}, µs"),
-            "ratio".to_owned(),
-        ]
+        let mut head = vec!["telemetry", rate, "ratio"];
+        if self.has_delays() {
+            head.extend(["forward delay, median, µs", "ratio", "99 %, µs", "ratio"]);
+        }
+        head.extend([cpu, "ratio"]);
+        head
     }
 
     fn cells(&self) -> Vec<Vec<String>> {
         let row = |row: &Row| {
-            vec![
-                row.telemetry.clone(),
-                format!("{:.0}", row.per_second.median),
-                format!("{:.2}", row.per_second.ratio),
-                format!("{:.1}", row.cpu_us.median),
-                format!("{:.2}", row.cpu_us.ratio),
-            ]
+            let mut cells = vec![row.telemetry.clone(), format!("{:.0}", row.per_second.median)];
+            cells.push(self.ratio(&row.per_second));
+            for figure in row.delay.iter().flat_map(|delay| [&delay.median_us, &delay.p99_us]) {
+                cells.extend([format!("{:.1}", figure.median), self.ratio(figure)]);
+            }
+            cells.extend([format!("{:.1}", row.cpu_us.median), self.ratio(&row.cpu_us)]);
+            cells
         };
         self.rows.iter().map(row).collect()
+    }
+
+    /// Where telemetry may cost 2 %, two digits would not show whether it does.
+    fn ratio(&self, figure: &Figure) -> String {
+        if self.has_delays() {
+            format!("{:.3}", figure.ratio)
+        } else {
+            format!("{:.2}", figure.ratio)
+        }
     }
 }
 
@@ -152,18 +209,26 @@ mod tests {
     use super::*;
 
     fn report() -> Report {
-        let row = |telemetry: &str, per_second: f64, cpu: f64, exported: u64| {
+        let delay = r#"{"median_us":{"median":70.25,"ratio":1.0},
+            "p99_us":{"median":99.5,"ratio":1.0125}}"#;
+        let row = |telemetry: &str, per_second: f64, cpu: f64, exported: u64, delay: &str| {
             format!(
                 r#"{{"telemetry":"{telemetry}","per_second":{{"median":{per_second},"ratio":0.5}},
-                "cpu_us":{{"median":{cpu},"ratio":1.256}},"spans":{exported},"dropped_spans":1,
+                "delay":{delay},"cpu_us":{{"median":{cpu},"ratio":1.256}},"spans":{exported},"dropped_spans":1,
                 "records":{exported},"dropped_records":2}}"#
             )
         };
-        let rows = [row("off", 9000.4, 100.0, 0), row("on", 4500.0, 125.55, 7)].join(",");
+        let rows = |delay: &str| {
+            [row("off", 9000.4, 100.0, 0, delay), row("on", 4500.0, 125.55, 7, delay)].join(",")
+        };
+        let (plain, voice) = (rows("null"), rows(delay));
         serde_json::from_str(&format!(
             r#"{{"kernel":"6.18.0","cpu":"A CPU","processors":2,"seconds":9,"parts":[
-            {{"traffic":"REST","unit":"request","rounds":5,"rows":[{rows}]}},
-            {{"traffic":"Gateway","unit":"delivery","rounds":5,"rows":[{rows}]}}]}}"#
+            {{"traffic":"REST","unit":"request","rounds":5,"rows":[{plain}],"floor":null}},
+            {{"traffic":"Gateway","unit":"delivery","rounds":5,"rows":[{plain}],"floor":null}},
+            {{"traffic":"Voice","unit":"packet","rounds":5,"rows":[{voice}],"floor":{{
+            "listeners":9,"receive_us":4.5,"send_us":6.0,"whole_us":6.5,"server_us":7.8,
+            "ratio":1.2}}}}]}}"#
         ))
         .unwrap()
     }
@@ -177,9 +242,21 @@ mod tests {
     }
 
     #[test]
+    fn voice_has_delays_and_its_floor_besides() {
+        let report = report();
+        let part = &report.parts[2];
+        assert_eq!(part.head()[3], "forward delay, median, µs");
+        assert_eq!(
+            part.cells()[1],
+            ["on", "4500", "0.500", "70.2", "1.000", "99.5", "1.012", "125.5", "1.256"]
+        );
+        assert_eq!(report.floors(), [["Voice", "9", "4.50", "6.00", "6.50", "7.80", "1.20"]]);
+    }
+
+    #[test]
     fn only_what_exports_stands_among_the_exports() {
         let exports = report().exports();
-        assert_eq!(exports.len(), 2);
+        assert_eq!(exports.len(), 3);
         assert_eq!(exports[0], ["REST", "on", "7", "1", "7", "2"]);
     }
 
@@ -188,6 +265,6 @@ mod tests {
         let text = on_page(&report());
         assert!(text.contains("| telemetry | requests a second | ratio | CPU"), "{text}");
         assert!(text.contains("| --- | --: | --: | --: | --: |"), "{text}");
-        assert_eq!(text.matches("\n### ").count(), 3);
+        assert_eq!(text.matches("\n### ").count(), 5);
     }
 }

@@ -22,6 +22,7 @@ use vc_bot::Gateway;
 use super::{
     Load,
     connection::{Connection, request},
+    figures::Turn,
     requests::{community, user},
     server::Server,
 };
@@ -68,13 +69,7 @@ impl Load for Deliveries {
         for number in 0..USERS {
             logins.push(user(server, &format!("user-{number}")).await?);
         }
-        let first = logins.first().context("there are users")?;
-        let (channel, code) = community(first).await?;
-        let invitation = json!({"invite_code": code});
-        for login in &logins[1..] {
-            let status = login.api.post("/api/v1/communities/join", &invitation).await?.status;
-            ensure!(status.is_success(), "a member is refused: {status}");
-        }
+        let (_, channel) = community(&logins).await?;
         let heard = Heard { deliveries: AtomicU64::new(0), may_send: Semaphore::new(SENDERS) };
         let heard = Arc::new(heard);
         let mut listeners = Vec::new();
@@ -96,9 +91,10 @@ impl Load for Deliveries {
         Ok(Self { senders, heard, listeners })
     }
 
-    async fn turn(&mut self, time: Duration) -> Result<u64> {
+    async fn turn(&mut self, time: Duration) -> Result<Turn> {
         let before = self.heard.deliveries.load(Relaxed);
-        let until = Instant::now() + time;
+        let began = Instant::now();
+        let until = began + time;
         let mut busy = JoinSet::new();
         for sender in self.senders.drain(..) {
             busy.spawn(sender.run(Arc::clone(&self.heard), until));
@@ -114,7 +110,7 @@ impl Load for Deliveries {
         let deliveries = self.heard.deliveries.load(Relaxed) - before;
         let due = sent * LISTENERS as u64;
         ensure!(deliveries == due, "{deliveries} deliveries of {due}: some are lost or doubled");
-        Ok(deliveries)
+        Ok(Turn::since(began, deliveries))
     }
 }
 

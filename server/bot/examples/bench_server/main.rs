@@ -16,6 +16,10 @@ mod requests;
 
 mod deliveries;
 
+mod hop;
+
+mod voice;
+
 mod figures;
 
 use std::{
@@ -28,13 +32,14 @@ use anyhow::{Context as _, Result, bail, ensure};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use deliveries::{Deliveries, LISTENERS};
-use figures::{Report, Sample, Table};
+use figures::{Report, Sample, Table, Turn};
 use requests::Requests;
 use server::Server;
 use variant::Variant;
+use voice::{Fifty, Ten, Two, Voice};
 
-/// A turn of a server: it has two in each round.
-const TURN: Duration = Duration::from_millis(500);
+/// Kinds of traffic.
+const KINDS: u32 = 5;
 
 /// A median of fewer rounds says little.
 const FEWEST_ROUNDS: usize = 5;
@@ -45,13 +50,27 @@ trait Load: Sized {
     const TRAFFIC: &'static str;
     /// What is counted.
     const UNIT: &'static str;
+    /// How many hear of each thing that is done; nothing where that is no matter.
+    const LISTENERS: Option<usize> = None;
+    /// A turn of a server: it has two in each round.
+    const TURN: Duration = Duration::from_millis(500);
 
-    /// Makes accounts and connections.
+    /// Makes accounts, and connections that may be left alone.
     async fn prepare(server: &Server) -> Result<Self>;
+
+    /// Makes connections that may not, once all servers are prepared.
+    async fn connect(&mut self) -> Result<()> {
+        Ok(())
+    }
 
     /// As much as can be done in that time, and how much that was. When this returns,
     /// nothing is on its way any more.
-    async fn turn(&mut self, time: Duration) -> Result<u64>;
+    async fn turn(&mut self, time: Duration) -> Result<Turn>;
+
+    /// Does for its connections what has to be done while another server has its turn.
+    fn keep(&mut self) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// A server, and what keeps it busy.
@@ -70,9 +89,12 @@ async fn main() -> Result<()> {
     };
     make_room()?;
     let mut report = Report::begin(seconds)?;
-    let time = Duration::from_secs(seconds) / 2;
+    let time = Duration::from_secs(seconds) / KINDS;
     report.add(measure::<Requests>(&program, time).await?);
     report.add(measure::<Deliveries>(&program, time).await?);
+    report.add(measure::<Voice<Two>>(&program, time).await?);
+    report.add(measure::<Voice<Ten>>(&program, time).await?);
+    report.add(measure::<Voice<Fifty>>(&program, time).await?);
     println!("{}", serde_json::to_string(&report)?);
     Ok(())
 }
@@ -98,10 +120,15 @@ async fn measure<L: Load>(program: &Path, time: Duration) -> Result<Table> {
         let load = L::prepare(&server).await?;
         pairs.push(Pair { server, load });
     }
-    for pair in &mut pairs {
-        pair.load.turn(TURN).await?;
+    for at in 0..pairs.len() {
+        pairs[at].load.connect().await?;
+        keep(&mut pairs)?;
     }
-    let mut table = Table::new(L::TRAFFIC, L::UNIT);
+    for at in 0..pairs.len() {
+        pairs[at].load.turn(L::TURN).await?;
+        keep(&mut pairs)?;
+    }
+    let mut table = Table::of::<L>();
     let begun = Instant::now();
     while table.rounds() < FEWEST_ROUNDS || begun.elapsed() < time {
         table.add(round(&mut pairs).await?);
@@ -116,19 +143,25 @@ async fn measure<L: Load>(program: &Path, time: Duration) -> Result<Table> {
 /// What is exported late is paid in a later turn, or while another server has its own: so
 /// CPU time is that of the whole round.
 async fn round<L: Load>(pairs: &mut [Pair<L>]) -> Result<Vec<Sample>> {
-    let mut samples = Vec::new();
+    let mut before = Vec::new();
     for pair in &*pairs {
-        samples.push(Sample::begin(pair.server.cpu()?));
+        before.push(pair.server.cpu()?);
     }
+    let mut turns: Vec<Vec<Turn>> = pairs.iter().map(|_| Vec::new()).collect();
     let there = 0..pairs.len();
     for at in there.clone().chain(there.rev()) {
-        let began = Instant::now();
-        let done = pairs[at].load.turn(TURN).await?;
-        ensure!(done > 0, "a server did nothing in a whole turn");
-        samples[at].add(done, began.elapsed());
+        let turn = pairs[at].load.turn(L::TURN).await?;
+        ensure!(turn.done > 0, "a server did nothing in a whole turn");
+        turns[at].push(turn);
+        keep(pairs)?;
     }
-    for (pair, sample) in pairs.iter().zip(&mut samples) {
-        sample.end(pair.server.cpu()?);
+    let mut samples = Vec::new();
+    for ((pair, before), turns) in pairs.iter().zip(before).zip(turns) {
+        samples.push(Sample::of(turns, pair.server.cpu()?.saturating_sub(before)));
     }
     Ok(samples)
+}
+
+fn keep<L: Load>(pairs: &mut [Pair<L>]) -> Result<()> {
+    pairs.iter_mut().try_for_each(|pair| pair.load.keep())
 }

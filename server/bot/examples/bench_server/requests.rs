@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use http_body_util::Full;
 use hyper::{Method, Request, StatusCode, body::Bytes};
 use serde_json::json;
@@ -12,6 +12,7 @@ use vc_bot::Login;
 use super::{
     Load,
     connection::{Connection, request},
+    figures::Turn,
     server::Server,
 };
 
@@ -40,7 +41,7 @@ impl Load for Requests {
 
     async fn prepare(server: &Server) -> Result<Self> {
         let login = user(server, "alice").await?;
-        let (channel, _) = community(&login).await?;
+        let (_, channel) = community(std::slice::from_ref(&login)).await?;
         let messages = format!("/api/v1/channels/{channel}/messages");
         for _ in 0..MESSAGES {
             let body = json!({"content": "x".repeat(LENGTH)});
@@ -58,8 +59,9 @@ impl Load for Requests {
         Ok(Self { clients })
     }
 
-    async fn turn(&mut self, time: Duration) -> Result<u64> {
-        let until = Instant::now() + time;
+    async fn turn(&mut self, time: Duration) -> Result<Turn> {
+        let began = Instant::now();
+        let until = began + time;
         let mut busy = JoinSet::new();
         for client in self.clients.drain(..) {
             busy.spawn(client.run(until));
@@ -70,7 +72,7 @@ impl Load for Requests {
             self.clients.push(client);
             done += requests;
         }
-        Ok(done)
+        Ok(Turn::since(began, done))
     }
 }
 
@@ -93,12 +95,16 @@ pub(crate) async fn user(server: &Server, name: &str) -> Result<Login> {
     api.log_in(name, "a password of bots").await
 }
 
-/// A channel of a community that somebody makes, and the code by which others join.
-pub(crate) async fn community(login: &Login) -> Result<(i64, String)> {
-    let community = login.api.post("/api/v1/communities", &json!({"name": "bench"})).await?.body;
-    let code = community["invite_code"].as_str().context("a community has a code")?;
-    let channels = format!("/api/v1/communities/{}/channels", community["id"]);
-    let channels = login.api.get(&channels).await?.body;
-    let channel = channels[0]["id"].as_i64().context("a community has a channel")?;
-    Ok((channel, code.to_owned()))
+/// A community of the first of these that all are in, and its first channel.
+pub(crate) async fn community(logins: &[Login]) -> Result<(i64, i64)> {
+    let [first, others @ ..] = logins else { bail!("a community is somebody's") };
+    let community = first.api.post("/api/v1/communities", &json!({"name": "bench"})).await?.body;
+    let invitation = json!({"invite_code": community["invite_code"]});
+    for login in others {
+        let status = login.api.post("/api/v1/communities/join", &invitation).await?.status;
+        ensure!(status.is_success(), "a member is refused: {status}");
+    }
+    let id = community["id"].as_i64().context("a community has an id")?;
+    let channels = first.api.get(&format!("/api/v1/communities/{id}/channels")).await?.body;
+    Ok((id, channels[0]["id"].as_i64().context("a community has a channel")?))
 }

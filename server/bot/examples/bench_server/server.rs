@@ -1,7 +1,6 @@
 //! A server in a process and a folder of its own.
 
 use std::{
-    fs,
     net::TcpListener,
     path::Path,
     process::{Child, Command, Stdio},
@@ -93,15 +92,19 @@ impl Server {
         Api::new(&self.host)
     }
 
-    /// Its CPU time so far, in user space and in the kernel, of threads that ended too.
+    /// Its CPU time so far, in user space and in the kernel, of threads that ended too. It is
+    /// that of the clock of the process, in ns: a tick of `/proc/PID/stat` is a tenth of a
+    /// short turn.
     pub(crate) fn cpu(&self) -> Result<Duration> {
-        let path = format!("/proc/{}/stat", self.child.id());
-        let text = fs::read_to_string(path).context("the server is gone")?;
-        ticks(&text)
-            .map(|ticks| {
-                Duration::from_secs(ticks) / rustix::param::clock_ticks_per_second() as u32
-            })
-            .context("/proc/PID/stat is not as proc_pid_stat(5) says")
+        let pid = self.child.id().cast_signed();
+        let (mut clock, mut time) = (0, libc::timespec { tv_sec: 0, tv_nsec: 0 });
+        // SAFETY: both calls write to what they are given, which lives as long as they take.
+        let is_read = unsafe {
+            libc::clock_getcpuclockid(pid, &raw mut clock) == 0
+                && libc::clock_gettime(clock, &raw mut time) == 0
+        };
+        ensure!(is_read, "the server is gone");
+        Ok(Duration::new(time.tv_sec.cast_unsigned(), u32::try_from(time.tv_nsec)?))
     }
 
     /// Tells it to end, and waits until it has sent what it had to tell.
@@ -125,12 +128,4 @@ impl Drop for Server {
         let _ended = self.child.kill();
         let _status = self.child.wait();
     }
-}
-
-/// `utime` and `stime`: fields 14 and 15, of which the second, a name, may hold anything.
-fn ticks(stat: &str) -> Option<u64> {
-    let (_, after_name) = stat.rsplit_once(')')?;
-    let mut fields = after_name.split_ascii_whitespace().skip(11);
-    let mut field = || fields.next()?.parse::<u64>().ok();
-    Some(field()? + field()?)
 }

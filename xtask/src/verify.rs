@@ -1,5 +1,7 @@
 //! `verify`: checks that take longer than `test` may.
 
+mod voice;
+
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -19,16 +21,20 @@ pub(crate) struct Args {
     /// How long each fuzz target runs
     #[arg(long, default_value_t = 60)]
     seconds: u32,
-    /// How long there is churn
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
-    minutes: u32,
+    /// How long there is churn [default: 20; for voice 1]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    minutes: Option<u32>,
 }
 
-const CHECKS: [(&str, &str); 2] = [
+const CHECKS: [(&str, &str); 3] = [
     ("fuzz", "every target of observer/fuzz, with the address sanitizer, for --seconds each"),
     (
         "churn",
         "the observer, while flows, connections, processes and namespaces come and go, for --minutes",
+    ),
+    (
+        "voice",
+        "vc-server, while people come to voice rooms and go, beside a call that goes on, for --minutes",
     ),
 ];
 
@@ -43,7 +49,8 @@ pub(crate) fn main(places: &Places, args: &Args) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Some("fuzz") => fuzz(places, args.seconds),
-        Some("churn") => churn(places, args.minutes),
+        Some("churn") => churn(places, args.minutes.unwrap_or(20)),
+        Some("voice") => voice::main(places, args.minutes.unwrap_or(1)),
         Some(other) => bail!("there is no check `{other}`: `cargo xtask verify` lists them"),
     }
 }

@@ -15,6 +15,7 @@ use super::{
     Slice, Traffic,
     clock::Clock,
     condition::Condition,
+    figures::Budgets,
     group::stay_on_one_cpu,
     voice::{PACKET, Packet},
 };
@@ -99,6 +100,10 @@ impl Echo {
 impl Traffic for Echo {
     fn name(&self) -> &'static str {
         self.protocol.name()
+    }
+
+    fn budgets(&self) -> Budgets {
+        Budgets { of_floor: 1.5, of_tcpdump: Some(0.5) }
     }
 
     fn alternations(&self) -> u32 {

@@ -123,15 +123,16 @@ fn median(mut values: Vec<f64>) -> f64 {
 /// Both kinds of rounds of one kind of traffic.
 pub(crate) struct Table {
     traffic: &'static str,
+    budgets: Budgets,
     pub(crate) alternating: Rounds,
     pub(crate) lasting: Rounds,
     pub(crate) captured: Captured,
 }
 
 impl Table {
-    pub(crate) fn new(traffic: &'static str) -> Self {
+    pub(crate) fn new(traffic: &'static str, budgets: Budgets) -> Self {
         let (alternating, lasting) = (Rounds::default(), Rounds::default());
-        Self { traffic, alternating, lasting, captured: Captured::default() }
+        Self { traffic, budgets, alternating, lasting, captured: Captured::default() }
     }
 }
 
@@ -172,7 +173,12 @@ struct Verdict {
 }
 
 /// What the observer may add to a packet, as a share of what others add.
-const BUDGETS: [(Condition, f64); 2] = [(Condition::Floor, 1.5), (Condition::Tcpdump, 0.5)];
+#[derive(Clone, Copy)]
+pub(crate) struct Budgets {
+    pub(crate) of_floor: f64,
+    /// Nothing where what tcpdump adds changes too much from run to run.
+    pub(crate) of_tcpdump: Option<f64>,
+}
 
 /// Everything, as it is printed.
 #[derive(Serialize)]
@@ -190,12 +196,14 @@ impl Report {
     }
 
     pub(crate) fn add(&mut self, table: Table) {
-        let Table { traffic, alternating, lasting, captured } = table;
+        let Table { traffic, budgets, alternating, lasting, captured } = table;
         let added = |condition| {
             let rounds = if condition == Condition::Tcpdump { &lasting } else { &alternating };
             rounds.added(condition, Sample::whole)
         };
-        for (against, budget) in BUDGETS {
+        let of_tcpdump = budgets.of_tcpdump.map(|budget| (Condition::Tcpdump, budget));
+        let of_floor = std::iter::once((Condition::Floor, budgets.of_floor));
+        for (against, budget) in of_floor.chain(of_tcpdump) {
             let ratio = added(Condition::Observer) / added(against);
             self.verdicts.push(Verdict { traffic, against: against.name(), ratio, budget });
         }

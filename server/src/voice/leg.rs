@@ -319,7 +319,8 @@ fn answer(rtc: &mut Rtc, offer: &str) -> Result<(Names, String), OfferError> {
         return Err(OfferError::TooMany);
     }
     let theirs = offer.lines().find_map(|line| line.strip_prefix("a=ice-ufrag:"));
-    let theirs = theirs.ok_or(OfferError::Malformed)?.trim().to_owned();
+    let theirs = theirs.map(str::trim).filter(|theirs| is_fragment(theirs));
+    let theirs = theirs.ok_or(OfferError::Malformed)?.to_owned();
     let candidates = offer.lines().filter(|line| line.starts_with("a=candidate:")).count();
     let offer = SdpOffer::from_sdp_string(offer).map_err(|_| OfferError::Malformed)?;
     if candidates > lines * usize::from(MOST_CANDIDATES) {
@@ -328,6 +329,13 @@ fn answer(rtc: &mut Rtc, offer: &str) -> Result<(Names, String), OfferError> {
     let answer = rtc.sdp_api().accept_offer(offer).map_err(|_| OfferError::Unacceptable)?;
     let ours = rtc.direct_api().local_ice_credentials().ufrag;
     Ok((Names { ours, theirs }, without_ssrcs(&answer.to_sdp_string())))
+}
+
+/// Whether this may be a fragment of a name (RFC 8839, 5.4). It is told to others, so it has to
+/// be no more than that.
+fn is_fragment(text: &str) -> bool {
+    let is_of_one = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
+    (4..=32).contains(&text.len()) && text.bytes().all(is_of_one)
 }
 
 /// Streams are those of whoever talks, and told by their line's identifier (RFC 8843, 9.2).

@@ -214,6 +214,13 @@ async fn what_cannot_be_joined_is_refused_in_words() {
         (false, channel, without("a=fingerprint"), "invalid"),
         (false, channel, without("a=ice-ufrag"), "invalid"),
         (false, channel, without("a=ice-pwd"), "invalid"),
+        (false, channel, sdp.replace("a=ice-ufrag:", "a=ice-ufrag:ada@example.org"), "invalid"),
+        (
+            false,
+            channel,
+            sdp.replace("a=ice-ufrag:", &format!("a=ice-ufrag:{:a<32}", "")),
+            "invalid",
+        ),
         (false, channel, sdp.replace("m=audio", "m=video"), "invalid"),
         (false, channel, sdp.replace("opus/48000/2", "speex/8000"), "invalid"),
         (false, channel, many, "invalid"),

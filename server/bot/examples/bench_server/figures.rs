@@ -103,8 +103,12 @@ impl Table {
         self.rounds.push(round);
     }
 
-    pub(crate) fn told(&mut self, told: (Variant, Told)) {
-        self.told.push(told);
+    /// What a server told, which is one of some that were started so.
+    pub(crate) fn told(&mut self, at: usize, told: (Variant, Told)) {
+        match self.told.get_mut(at) {
+            Some((_, all)) => all.add(&told.1),
+            None => self.told.push(told),
+        }
     }
 
     fn part(&self) -> Part {

@@ -55,6 +55,9 @@ trait Load: Sized {
     /// A turn of a server: it has two in each round.
     const TURN: Duration = Duration::from_millis(500);
 
+    /// How often its servers are started anew.
+    const GENERATIONS: u32 = 1;
+
     /// Makes accounts, and connections that may be left alone.
     async fn prepare(server: &Server) -> Result<Self>;
 
@@ -111,9 +114,27 @@ fn make_room() -> Result<()> {
         .context("cannot raise the limit of descriptors")
 }
 
-/// Rounds until the time is up. In each, every server has a turn on the way there and one on
-/// the way back, so that none always comes first.
+/// Rounds until the time is up, with servers that are started anew now and then: where a
+/// process happens to lie in memory makes it some percent faster or slower for all its life.
 async fn measure<L: Load>(program: &Path, time: Duration) -> Result<Table> {
+    let mut table = Table::of::<L>();
+    for generation in 1..=L::GENERATIONS {
+        let mut pairs = prepare::<L>(program).await?;
+        let begun = Instant::now();
+        let fewest = FEWEST_ROUNDS * generation as usize / L::GENERATIONS as usize;
+        while table.rounds() < fewest || begun.elapsed() < time / L::GENERATIONS {
+            table.add(round(&mut pairs).await?);
+        }
+        for (at, Pair { server, load }) in pairs.into_iter().enumerate() {
+            drop(load);
+            table.told(at, server.end().await?);
+        }
+    }
+    Ok(table)
+}
+
+/// Servers that are warm.
+async fn prepare<L: Load>(program: &Path) -> Result<Vec<Pair<L>>> {
     let mut pairs = Vec::new();
     for variant in Variant::ALL {
         let server = Server::start(program, variant).await?;
@@ -128,18 +149,12 @@ async fn measure<L: Load>(program: &Path, time: Duration) -> Result<Table> {
         pairs[at].load.turn(L::TURN).await?;
         keep(&mut pairs)?;
     }
-    let mut table = Table::of::<L>();
-    let begun = Instant::now();
-    while table.rounds() < FEWEST_ROUNDS || begun.elapsed() < time {
-        table.add(round(&mut pairs).await?);
-    }
-    for Pair { server, load } in pairs {
-        drop(load);
-        table.told(server.end().await?);
-    }
-    Ok(table)
+    Ok(pairs)
 }
 
+/// In a round every server has a turn on the way there and one on the way back, so that none
+/// always comes first.
+///
 /// What is exported late is paid in a later turn, or while another server has its own: so
 /// CPU time is that of the whole round.
 async fn round<L: Load>(pairs: &mut [Pair<L>]) -> Result<Vec<Sample>> {

@@ -55,6 +55,16 @@ pub(crate) struct Told {
     pub(crate) dropped_records: u64,
 }
 
+impl Told {
+    /// What another server of the kind told.
+    pub(crate) const fn add(&mut self, other: &Self) {
+        self.spans += other.spans;
+        self.records += other.records;
+        self.dropped_spans += other.dropped_spans;
+        self.dropped_records += other.dropped_records;
+    }
+}
+
 /// An export of traces or logs, whose items are counted and not looked into.
 #[derive(Clone, PartialEq, prost::Message)]
 struct Export {

@@ -98,6 +98,7 @@ impl<S: Size> Load for Voice<S> {
     const UNIT: &'static str = "packet";
     const LISTENERS: Option<usize> = Some(S::PEOPLE - 1);
     const TURN: Duration = Duration::from_millis(100);
+    const GENERATIONS: u32 = 5;
 
     async fn prepare(server: &Server) -> Result<Self> {
         let mut logins = Vec::new();

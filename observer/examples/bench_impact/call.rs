@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use tempfile::TempDir;
 
-use super::{Slice, Traffic, clock::Clock, condition::Condition, echo::Spell, figures::Budgets};
+use super::{Slice, Traffic, clock::Clock, condition::Condition, echo::Spell};
 
 /// In a room of so many these talk: for each packet that the server receives it sends 49.
 const BOTS: &str = "50";
@@ -93,10 +93,9 @@ impl Traffic for Call {
         "Voice by way of vc-server: 50 in a room, 10 talk"
     }
 
-    /// Caches are cold here: between two packets the CPU does other things, and whoever
-    /// touches more memory waits longer.
-    fn budgets(&self) -> Budgets {
-        Budgets { of_floor: 3.5, of_tcpdump: None }
+    /// Speech has pauses, so some slices have more to carry than others.
+    fn has_budgets(&self) -> bool {
+        false
     }
 
     fn alternations(&self) -> u32 {

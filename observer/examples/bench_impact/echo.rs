@@ -15,7 +15,6 @@ use super::{
     Slice, Traffic,
     clock::Clock,
     condition::Condition,
-    figures::Budgets,
     group::stay_on_one_cpu,
     voice::{PACKET, Packet},
 };
@@ -102,8 +101,8 @@ impl Traffic for Echo {
         self.protocol.name()
     }
 
-    fn budgets(&self) -> Budgets {
-        Budgets { of_floor: 1.5, of_tcpdump: Some(0.5) }
+    fn has_budgets(&self) -> bool {
+        true
     }
 
     fn alternations(&self) -> u32 {

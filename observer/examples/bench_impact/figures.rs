@@ -123,16 +123,16 @@ fn median(mut values: Vec<f64>) -> f64 {
 /// Both kinds of rounds of one kind of traffic.
 pub(crate) struct Table {
     traffic: &'static str,
-    budgets: Budgets,
+    has_budgets: bool,
     pub(crate) alternating: Rounds,
     pub(crate) lasting: Rounds,
     pub(crate) captured: Captured,
 }
 
 impl Table {
-    pub(crate) fn new(traffic: &'static str, budgets: Budgets) -> Self {
+    pub(crate) fn new(traffic: &'static str, has_budgets: bool) -> Self {
         let (alternating, lasting) = (Rounds::default(), Rounds::default());
-        Self { traffic, budgets, alternating, lasting, captured: Captured::default() }
+        Self { traffic, has_budgets, alternating, lasting, captured: Captured::default() }
     }
 }
 
@@ -173,12 +173,7 @@ struct Verdict {
 }
 
 /// What the observer may add to a packet, as a share of what others add.
-#[derive(Clone, Copy)]
-pub(crate) struct Budgets {
-    pub(crate) of_floor: f64,
-    /// Nothing where what tcpdump adds changes too much from run to run.
-    pub(crate) of_tcpdump: Option<f64>,
-}
+const BUDGETS: [(Condition, f64); 2] = [(Condition::Floor, 1.5), (Condition::Tcpdump, 0.5)];
 
 /// Everything, as it is printed.
 #[derive(Serialize)]
@@ -196,14 +191,12 @@ impl Report {
     }
 
     pub(crate) fn add(&mut self, table: Table) {
-        let Table { traffic, budgets, alternating, lasting, captured } = table;
+        let Table { traffic, has_budgets, alternating, lasting, captured } = table;
         let added = |condition| {
             let rounds = if condition == Condition::Tcpdump { &lasting } else { &alternating };
             rounds.added(condition, Sample::whole)
         };
-        let of_tcpdump = budgets.of_tcpdump.map(|budget| (Condition::Tcpdump, budget));
-        let of_floor = std::iter::once((Condition::Floor, budgets.of_floor));
-        for (against, budget) in of_floor.chain(of_tcpdump) {
+        for (against, budget) in BUDGETS.into_iter().filter(|_| has_budgets) {
             let ratio = added(Condition::Observer) / added(against);
             self.verdicts.push(Verdict { traffic, against: against.name(), ratio, budget });
         }

@@ -42,7 +42,7 @@ use anyhow::{Context as _, Result, bail};
 use call::Call;
 use condition::{ALTERNATING, Condition, LASTING, Stage};
 use echo::{Echo, Protocol, Spell};
-use figures::{Budgets, Captured, Report, Sample, Table};
+use figures::{Captured, Report, Sample, Table};
 
 /// How long a slice is: some ten milliseconds of an echo for those that are switched at once,
 /// and half a second for those that take long to start. A call, in which there is silence
@@ -58,7 +58,8 @@ enum Slice {
 trait Traffic {
     fn name(&self) -> &'static str;
 
-    fn budgets(&self) -> Budgets;
+    /// Whether its figures are steady enough to be judged.
+    fn has_budgets(&self) -> bool;
 
     /// Rounds of those that are switched at once for one of the others.
     fn alternations(&self) -> u32;
@@ -97,7 +98,7 @@ fn main() -> Result<()> {
 /// Cycles of many short rounds and one long, until the time is up. Every other round of
 /// a kind is in reverse order.
 fn measure(traffic: &mut dyn Traffic, stage: &mut Stage, time: Duration) -> Result<Table> {
-    let mut table = Table::new(traffic.name(), traffic.budgets());
+    let mut table = Table::new(traffic.name(), traffic.has_budgets());
     let (mut alternating, mut lasting) = (ALTERNATING, LASTING);
     let begun = Instant::now();
     let mut cycles = 0;

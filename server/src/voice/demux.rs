@@ -17,6 +17,11 @@ const KEPT: Duration = Duration::from_secs(2);
 /// How long an answer to a check of ours may take. It is repeated and given up before.
 const ANSWER: Duration = Duration::from_secs(10);
 
+/// Addresses that a session may have proven. One in use is heard from all the time, so what gives
+/// way to another is none: a client moves now and then, and who sends checks from everywhere is
+/// up to no good.
+const ADDRESSES: usize = 16;
+
 /// A check's number: RFC 8489, section 5.
 type Transaction = [u8; 12];
 
@@ -24,6 +29,8 @@ type Transaction = [u8; 12];
 #[derive(Debug, Default)]
 pub(super) struct Demux {
     addresses: HashMap<SocketAddr, Owner>,
+    /// By session, the same.
+    proven: HashMap<usize, Vec<SocketAddr>>,
     /// By our part of the name that checks bear.
     names: HashMap<String, usize>,
     checks: HashMap<Transaction, usize>,
@@ -112,14 +119,26 @@ impl Demux {
 
     /// A session has proven that an address is its own. False when another's it is.
     pub(super) fn proves(&mut self, address: SocketAddr, who: usize, now: Instant) -> bool {
-        let owner = self.addresses.entry(address).or_insert(Owner { who, heard: now });
-        if owner.who != who {
+        if let Some(owner) = self.addresses.get_mut(&address) {
+            if owner.who == who {
+                owner.heard = now;
+                return true;
+            }
             if now.saturating_duration_since(owner.heard) < KEPT {
                 return false;
             }
-            owner.who = who;
+            let before = owner.who;
+            self.proven.entry(before).or_default().retain(|of| *of != address);
         }
-        owner.heard = now;
+        let proven = self.proven.entry(who).or_default();
+        if proven.len() >= ADDRESSES {
+            let heard = |at: &usize| self.addresses.get(&proven[*at]).map(|owner| owner.heard);
+            if let Some(stalest) = (0..proven.len()).min_by_key(heard) {
+                self.addresses.remove(&proven.swap_remove(stalest));
+            }
+        }
+        proven.push(address);
+        self.addresses.insert(address, Owner { who, heard: now });
         true
     }
 
@@ -137,7 +156,9 @@ impl Demux {
 
     /// A session is gone.
     pub(super) fn forget(&mut self, who: usize) {
-        self.addresses.retain(|_, owner| owner.who != who);
+        for address in self.proven.remove(&who).unwrap_or_default() {
+            self.addresses.remove(&address);
+        }
         self.names.retain(|_, of| *of != who);
         self.checks.retain(|_, of| *of != who);
     }
@@ -182,6 +203,22 @@ mod tests {
         assert!(!demux.proves(address, 2, at(3_998)));
         assert!(demux.proves(address, 2, at(3_999)), "it was used again");
         assert_eq!(demux.owner(&address), Some(2));
+    }
+
+    #[test]
+    fn who_sends_checks_from_everywhere_keeps_what_is_in_use_and_little_else() {
+        let (mut demux, start) = (Demux::default(), Instant::now());
+        let address = |port| ([192, 0, 2, 1], port).into();
+        demux.proves(address(1), 7, start);
+        for port in 2..1_000 {
+            let now = start + Duration::from_millis(port.into());
+            demux.is_well(&address(1), now);
+            assert!(demux.proves(address(port), 7, now));
+        }
+        assert_eq!((demux.owner(&address(1)), demux.owner(&address(999))), (Some(7), Some(7)));
+        assert_eq!(demux.addresses.len(), ADDRESSES);
+        demux.forget(7);
+        assert!(demux.addresses.is_empty() && demux.proven.is_empty());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! others go out.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     net::SocketAddr,
     panic::{AssertUnwindSafe, catch_unwind},
     time::{Duration, Instant},
@@ -26,6 +26,9 @@ const MOST_LINES: usize = 33;
 
 /// Addresses of its own that a client may name: the server checks each.
 const MOST_CANDIDATES: u8 = 16;
+
+/// The same, in an offer.
+const MOST_OFFERED: usize = 32;
 
 /// Identifiers that a browser gives to these of itself.
 const EXTENSIONS: [(u8, Extension); 2] = [(1, Extension::AudioLevel), (4, Extension::RtpMid)];
@@ -92,7 +95,7 @@ impl OfferError {
         Problem::Invalid(match self {
             Self::Malformed => "`sdp` is no offer",
             Self::NoAudio => "`sdp` offers no Opus",
-            Self::TooMany => "`sdp` has more than 33 lines of media, or 16 candidates for each",
+            Self::TooMany => "`sdp` has more than 33 lines of media, or 32 candidates",
             Self::Unacceptable => "`sdp` asks for what cannot be had",
         })
     }
@@ -321,9 +324,11 @@ fn answer(rtc: &mut Rtc, offer: &str) -> Result<(Names, String), OfferError> {
     let theirs = offer.lines().find_map(|line| line.strip_prefix("a=ice-ufrag:"));
     let theirs = theirs.map(str::trim).filter(|theirs| is_fragment(theirs));
     let theirs = theirs.ok_or(OfferError::Malformed)?.to_owned();
-    let candidates = offer.lines().filter(|line| line.starts_with("a=candidate:")).count();
+    // Some clients repeat them for each line of media.
+    let candidates: HashSet<_> =
+        offer.lines().filter(|line| line.starts_with("a=candidate:")).collect();
     let offer = SdpOffer::from_sdp_string(offer).map_err(|_| OfferError::Malformed)?;
-    if candidates > lines * usize::from(MOST_CANDIDATES) {
+    if candidates.len() > MOST_OFFERED {
         return Err(OfferError::TooMany);
     }
     let answer = rtc.sdp_api().accept_offer(offer).map_err(|_| OfferError::Unacceptable)?;

@@ -206,6 +206,8 @@ async fn what_cannot_be_joined_is_refused_in_words() {
         sdp.lines().filter(|one| !one.starts_with(line)).collect::<Vec<_>>().join("\r\n") + "\r\n"
     };
     let many = sdp.clone() + &"m=audio 9 UDP/TLS/RTP/SAVPF 111\r\n".repeat(40);
+    let candidate = |port| format!("a=candidate:1 1 udp 1 192.0.2.1 {port} typ host\r\n");
+    let crowded = sdp.clone() + &(1..=40).map(candidate).collect::<String>();
     for (is_eve, channel, sdp, code) in [
         (true, channel, sdp.clone(), "not_found"),
         (true, text, sdp.clone(), "conflict"),
@@ -224,6 +226,7 @@ async fn what_cannot_be_joined_is_refused_in_words() {
         (false, channel, sdp.replace("m=audio", "m=video"), "invalid"),
         (false, channel, sdp.replace("opus/48000/2", "speex/8000"), "invalid"),
         (false, channel, many, "invalid"),
+        (false, channel, crowded, "invalid"),
     ] {
         let said = json!({"op": "voice_join", "channel_id": channel, "sdp": sdp});
         let gateway = if is_eve { &mut of_eve } else { &mut of_ada };

@@ -16,12 +16,12 @@ use super::{
     PASSWORD, Seat, Shared,
     figures::Figures,
     hearing::Hearing,
-    peer::{Happened, Peer, PeerError},
+    peer::{Happened, Peer},
     report::BotReport,
     sent::Sent,
     speech::Talk,
 };
-use crate::{Gateway, GatewayError, Heard, Login};
+use crate::{Gateway, GatewayError, Heard, LineError, Login};
 
 /// Time between two frames of speech.
 const FRAME: Duration = Duration::from_millis(20);
@@ -87,8 +87,8 @@ enum End {
     Cut(String),
 }
 
-impl From<PeerError> for End {
-    fn from(error: PeerError) -> Self {
+impl From<LineError> for End {
+    fn from(error: LineError) -> Self {
         Self::Failed(format!("media: {error}"))
     }
 }
@@ -236,7 +236,7 @@ impl Bot {
                     Err(error) => ControlFlow::Break(error.into()),
                 },
                 readable = stay.peer.readable() => fallible(
-                    readable.map_err(PeerError::from).and_then(|()| stay.peer.receive()),
+                    readable.map_err(LineError::from).and_then(|()| stay.peer.receive()),
                 ),
                 () = sleep_until(wake_at.into()) => fallible(stay.peer.wake(Instant::now())),
                 lag = tick(&mut stay.call), if self.seat.talks && is_time_left => {
@@ -418,7 +418,7 @@ impl End {
     }
 }
 
-fn fallible(outcome: Result<(), PeerError>) -> ControlFlow<End> {
+fn fallible(outcome: Result<(), LineError>) -> ControlFlow<End> {
     outcome.map_or_else(|error| ControlFlow::Break(error.into()), ControlFlow::Continue)
 }
 

@@ -13,13 +13,14 @@ use str0m::{
     Candidate, Event, IceConnectionState, Input, Output, Rtc, RtcConfig, RtcError,
     change::{SdpAnswer, SdpPendingOffer},
     crypto::{CryptoProvider, from_feature_flags},
-    error::SdpError,
     format::Codec,
     media::{Direction, MediaKind, Mid, Pt},
     net::{Protocol, Receive, Transmit},
     rtp::{ExtensionValues, RtpPacket, RtpWrite},
 };
 use tokio::net::UdpSocket;
+
+use crate::LineError;
 
 use super::{
     sent::{Departure, Sent},
@@ -90,34 +91,17 @@ pub(super) enum Happened {
     DroppedOutward,
 }
 
-/// What goes wrong.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum PeerError {
-    /// With the socket.
-    #[error(transparent)]
-    Socket(#[from] io::Error),
-    /// With the connection.
-    #[error(transparent)]
-    Rtc(#[from] RtcError),
-    /// The other's words are not understood.
-    #[error(transparent)]
-    Sdp(#[from] SdpError),
-    /// An answer without a question, or to another one.
-    #[error("the answer does not fit the offer")]
-    Answer,
-}
-
 impl Peer {
     /// Makes a connection from this address, and its offer: a microphone, and so many slots.
     ///
     /// # Errors
-    /// [`PeerError`].
+    /// [`LineError`].
     pub(super) async fn offer(
         local: IpAddr,
         slots: usize,
         loss: Loss,
         began: Instant,
-    ) -> Result<(Self, String), PeerError> {
+    ) -> Result<(Self, String), LineError> {
         let socket = UdpSocket::bind((local, 0)).await?;
         let local = socket.local_addr()?;
         let crypto: Arc<CryptoProvider> = Arc::new(from_feature_flags());
@@ -135,7 +119,7 @@ impl Peer {
         for _ in 0..slots {
             change.add_media(MediaKind::Audio, Direction::RecvOnly, None, None, None);
         }
-        let (offer, offered) = change.apply().ok_or(PeerError::Answer)?;
+        let (offer, offered) = change.apply().ok_or(LineError::Answer)?;
         let mut peer = Self {
             rtc,
             socket,
@@ -155,15 +139,15 @@ impl Peer {
     /// Takes the answer.
     ///
     /// # Errors
-    /// [`PeerError`].
-    pub(super) fn answer(&mut self, sdp: &str) -> Result<(), PeerError> {
+    /// [`LineError`].
+    pub(super) fn answer(&mut self, sdp: &str) -> Result<(), LineError> {
         let answer = SdpAnswer::from_sdp_string(sdp)?;
-        let offered = self.offered.take().ok_or(PeerError::Answer)?;
+        let offered = self.offered.take().ok_or(LineError::Answer)?;
         self.rtc.sdp_api().accept_answer(offered, answer)?;
         let opus = self.rtc.codec_config().find(|it| it.spec().codec == Codec::Opus);
-        let payload_type = opus.ok_or(PeerError::Answer)?.pt();
+        let payload_type = opus.ok_or(LineError::Answer)?.pt();
         let mut direct = self.rtc.direct_api();
-        let stream = direct.stream_tx_by_mid(self.mid, None).ok_or(PeerError::Answer)?;
+        let stream = direct.stream_tx_by_mid(self.mid, None).ok_or(LineError::Answer)?;
         self.voice = Some(Voice { ssrc: *stream.ssrc(), payload_type, sent: None });
         self.drain()
     }
@@ -184,11 +168,11 @@ impl Peer {
     /// Says something.
     ///
     /// # Errors
-    /// [`PeerError`].
-    pub(super) fn speak(&mut self, spoken: Spoken) -> Result<(), PeerError> {
+    /// [`LineError`].
+    pub(super) fn speak(&mut self, spoken: Spoken) -> Result<(), LineError> {
         let Some(voice) = &self.voice else { return Ok(()) };
         let mut direct = self.rtc.direct_api();
-        let stream = direct.stream_tx_by_mid(self.mid, None).ok_or(PeerError::Answer)?;
+        let stream = direct.stream_tx_by_mid(self.mid, None).ok_or(LineError::Answer)?;
         let now = Instant::now();
         let level = ExtensionValues {
             audio_level: Some(-spoken.level.min(127).cast_signed()),
@@ -220,8 +204,8 @@ impl Peer {
     /// Time goes on.
     ///
     /// # Errors
-    /// [`PeerError`].
-    pub(super) fn wake(&mut self, now: Instant) -> Result<(), PeerError> {
+    /// [`LineError`].
+    pub(super) fn wake(&mut self, now: Instant) -> Result<(), LineError> {
         self.rtc.handle_input(Input::Timeout(now))?;
         self.drain()
     }
@@ -237,8 +221,8 @@ impl Peer {
     /// Takes the datagrams that are there.
     ///
     /// # Errors
-    /// [`PeerError`].
-    pub(super) fn receive(&mut self) -> Result<(), PeerError> {
+    /// [`LineError`].
+    pub(super) fn receive(&mut self) -> Result<(), LineError> {
         let mut bytes = [0; DATAGRAM];
         for _ in 0..BATCH {
             let (length, source) = match self.socket.try_recv_from(&mut bytes) {
@@ -253,7 +237,7 @@ impl Peer {
         Ok(())
     }
 
-    fn take(&mut self, source: SocketAddr, datagram: &[u8]) -> Result<(), PeerError> {
+    fn take(&mut self, source: SocketAddr, datagram: &[u8]) -> Result<(), LineError> {
         let packet = rtp_of(datagram);
         if fastrand::f64() < self.loss.inward {
             let dropped = packet.map(|it| Happened::DroppedInward(it.ssrc, it.sequence));
@@ -282,7 +266,7 @@ impl Peer {
 
     /// str0m wants to be asked after everything that is done with it, till it says when to
     /// come again.
-    fn drain(&mut self) -> Result<(), PeerError> {
+    fn drain(&mut self) -> Result<(), LineError> {
         loop {
             match self.rtc.poll_output()? {
                 Output::Timeout(at) => {
@@ -307,7 +291,7 @@ impl Peer {
         }
     }
 
-    fn transmit(&mut self, transmit: &Transmit) -> Result<(), PeerError> {
+    fn transmit(&mut self, transmit: &Transmit) -> Result<(), LineError> {
         let was_dropped = fastrand::f64() < self.loss.outward;
         let voice = self.voice.as_ref();
         let own =
